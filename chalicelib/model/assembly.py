@@ -1,0 +1,404 @@
+"""From what an adapter says to what the table stores: the pure middle of normalize.
+
+Vendor prefix, arrival time where the vendor sent none, possible ranges, redaction and stable ids are
+settled here, once for all vendors.  The result is a pure function of the payload (and of its arrival
+time only where it carries none); provenance stands beside it, never in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from chalicelib.model.decode import is_secret, readable, redacted
+from chalicelib.model.digests import canonical, digest
+from chalicelib.model.metrics import Value, refusal
+from chalicelib.model.records import (
+    DISCRIMINATORS,
+    AlertSignal,
+    Event,
+    Fact,
+    Measurement,
+    Media,
+    Record,
+    Rejected,
+)
+from chalicelib.model.times import DAY, hour_of, to_rfc3339
+
+NAME_LIMIT = 255
+"""Characters of a metric name, an attribute path, an alert key or a discriminator."""
+TEXT_LIMIT = 1024
+"""Characters kept of a string attribute; the whole text stays in the archive."""
+DATA_LIMIT = 256 * 1024
+"""Characters of an event's data as JSON: an item of the table holds 400 KB."""
+POINTS_PER_SEGMENT = 2000
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
+
+
+class Point(NamedTuple):
+    """One measurement inside a segment; ``at`` in milliseconds, ``window_ms`` the period before it."""
+
+    metric: str
+    at: int
+    value: Value
+    unit: str | None
+    window_ms: int | None
+    quality: str
+    attributes: Mapping[str, Any]
+
+    @property
+    def discriminator(self) -> tuple[tuple[str, str], ...]:
+        """The attribute values that set apart readings of one metric at one instant."""
+        if not self.attributes:
+            return ()
+        return tuple((k, str(self.attributes[k])) for k in DISCRIMINATORS if k in self.attributes)
+
+
+class FactAt(NamedTuple):
+    """One slow fact of a device and when the vendor said it."""
+
+    path: str
+    value: Any
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """All that one payload says of one device in one message kind and UTC hour: one item of the table."""
+
+    device_id: str
+    kind: str
+    first: int
+    digest: str
+    points: tuple[Point, ...] = ()
+    facts: tuple[FactAt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """An event with its id, ready to store."""
+
+    id: str
+    device_id: str
+    type: str
+    at: int
+    data: Any
+
+
+@dataclass(frozen=True, slots=True)
+class MediaRecord:
+    """A media reference with its id, ready to store."""
+
+    id: str
+    device_id: str
+    media: Media
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignalRecord:
+    """An alert signal ready to store; ``digest`` tells apart signals of one key at one moment."""
+
+    device_id: str
+    key: str
+    action: str  # raise, clear, acknowledge
+    at: int
+    digest: str
+    name: str | None = None
+    severity: str | None = None
+    message: str | None = None
+    by: str | None = None  # the operator, None for the vendor
+    source: str = "vendor"
+
+
+@dataclass(slots=True)
+class Assembly:
+    """Everything that one payload became."""
+
+    segments: list[Segment] = field(default_factory=list)
+    events: list[EventRecord] = field(default_factory=list)
+    media: list[MediaRecord] = field(default_factory=list)
+    signals: list[SignalRecord] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+
+
+class ItemLike(Protocol):
+    """What assembly needs of a vendor's item."""
+
+    kind: str
+    path: str
+
+    @property
+    def same_as(self) -> Any:
+        """What two sendings of one item have in common."""
+
+
+class OutcomeLike(Protocol):
+    """What assembly needs of an adapter's outcome."""
+
+    item: Any
+    records: tuple[Record, ...]
+    rejected: Rejected | None
+
+
+def measurement_id(device_id: str, point: Point) -> str:
+    """Return the id of a measurement: equal on every redelivery and after every correction."""
+    return digest("measurement", device_id, point.metric, point.at, point.discriminator)
+
+
+def assemble(
+    vendor: str,
+    connection_id: str,
+    received_at: int,
+    outcomes: Iterable[OutcomeLike],
+    settings: Mapping[str, Any] | None = None,
+) -> Assembly:
+    """Turn a payload's outcomes into what is stored of it."""
+    return _Assembler(vendor, connection_id, received_at, settings or {}).run(outcomes)
+
+
+@dataclass(slots=True)
+class _Group:
+    points: list[Point] = field(default_factory=list)
+    facts: list[FactAt] = field(default_factory=list)
+    items: list[str] = field(default_factory=list)
+
+    def seen(self, item: str) -> None:
+        if not self.items or self.items[-1] != item:
+            self.items.append(item)
+
+
+class _Assembler:
+    def __init__(
+        self, vendor: str, connection_id: str, received_at: int, settings: Mapping[str, Any]
+    ) -> None:
+        self.vendor = vendor
+        self.connection_device = f"{vendor}:connection.{connection_id}"
+        self.received_at = received_at
+        self.identifiers = bool(settings.get("allow_identifiers"))
+        self.out = Assembly()
+        self.groups: dict[tuple[str, str, int], _Group] = {}
+
+    def run(self, outcomes: Iterable[OutcomeLike]) -> Assembly:
+        for outcome in outcomes:
+            if outcome.rejected is not None:
+                self.out.rejected.append(outcome.rejected)
+                continue
+            item = outcome.item
+            if any(len(r.device or "") > 2 * NAME_LIMIT for r in outcome.records):
+                self.out.rejected.append(Rejected(item.path, "the device id is too long"))
+                continue
+            kind = _UNSAFE.sub("_", item.kind)[:40]
+            same = digest(item.same_as)
+            for ordinal, record in enumerate(outcome.records):
+                self._take(record, kind, same, ordinal, item.path)
+        for (device_id, kind, _), group in self.groups.items():
+            self.out.segments.extend(_segments(device_id, kind, group))
+        return self.out
+
+    def _take(self, record: Record, kind: str, same: str, ordinal: int, path: str) -> None:
+        device_id = self._device(record.device)
+        at = self.received_at if record.at is None else record.at
+        match record:
+            case Measurement():
+                self._measurement(record, device_id, at, kind, same, ordinal, path)
+            case Fact():
+                self._fact(record, device_id, at, kind, same)
+            case Event():
+                data = redacted(record.data, identifiers=self.identifiers)
+                self._event(device_id, record.type, at, data, (same, ordinal), path)
+            case Media():
+                identity = digest("media", device_id, record.kind, record.reference, same)
+                self.out.media.append(MediaRecord(identity, device_id, record, at))
+            case AlertSignal():
+                self.out.signals.append(
+                    SignalRecord(
+                        device_id=device_id,
+                        key=record.key[:NAME_LIMIT],
+                        action=record.action,
+                        at=at,
+                        digest=digest(record.action, same, length=10),
+                        name=record.name[:NAME_LIMIT] if record.name else None,
+                        severity=record.severity,
+                        message=record.message[:TEXT_LIMIT] if record.message else None,
+                    )
+                )
+
+    def _device(self, native: str | None) -> str:
+        return self.connection_device if not native else f"{self.vendor}:{native}"
+
+    def _measurement(
+        self,
+        record: Measurement,
+        device_id: str,
+        at: int,
+        kind: str,
+        same: str,
+        ordinal: int,
+        path: str,
+    ) -> None:
+        value = record.value
+        if not isinstance(value, bool) and isinstance(value, int) and abs(value) > 2**53:
+            value = float(value)
+        reason = refusal(record.metric, value)
+        if reason is None and len(record.metric) > NAME_LIMIT:
+            reason = f"a name longer than {NAME_LIMIT} characters"
+        if reason is not None:
+            data = {"metric": record.metric[:NAME_LIMIT], "value": readable(value), "reason": reason}
+            data |= {k: v for k, v in record.attributes.items() if k in DISCRIMINATORS}
+            self._event(device_id, "measurement.rejected", at, data, (same, ordinal), path)
+            return
+        quality = record.quality
+        if at > self.received_at + DAY and quality == "good":
+            quality = "suspect"
+        attributes = {
+            k: v[:NAME_LIMIT] if isinstance(v, str) else v for k, v in record.attributes.items()
+        }
+        if record.at is None:
+            attributes["time_source"] = "received"
+        group = self._group(device_id, kind, at, same)
+        group.points.append(
+            Point(record.metric, at, value, record.unit, record.window_ms, quality, attributes)
+        )
+
+    def _fact(self, record: Fact, device_id: str, at: int, kind: str, same: str) -> None:
+        path, value = record.path, record.value
+        if path.startswith("attributes."):
+            name = path.removeprefix("attributes.")
+            if len(name) > NAME_LIMIT or (is_secret(name) and not self._allowed(name)):
+                return
+        if path == "parent_id" and isinstance(value, str):
+            value = self._device(value)
+        if isinstance(value, str):
+            value = value[:TEXT_LIMIT]
+        self._group(device_id, kind, at, same).facts.append(FactAt(path, value, at))
+
+    def _allowed(self, name: str) -> bool:
+        return self.identifiers and bool(redacted({name.rsplit(".", 1)[-1]: 1}, identifiers=True))
+
+    def _event(  # noqa: PLR0913 - the parts of one event
+        self, device_id: str, kind: str, at: int, data: Any, same: tuple[str, int], path: str
+    ) -> None:
+        if len(canonical(data)) > DATA_LIMIT:
+            reason = f"an event of more than {DATA_LIMIT} characters"
+            self.out.rejected.append(Rejected(path, reason))
+            return
+        kind = kind[:NAME_LIMIT]
+        identity = digest("event", device_id, kind, at, same)
+        self.out.events.append(EventRecord(identity, device_id, kind, at, data))
+
+    def _group(self, device_id: str, kind: str, at: int, same: str) -> _Group:
+        group = self.groups.setdefault((device_id, kind, hour_of(at)), _Group())
+        group.seen(same)
+        return group
+
+
+def _segments(device_id: str, kind: str, group: _Group) -> list[Segment]:
+    identity = digest(group.items, length=10)
+    if not group.points:
+        first = min(fact.at for fact in group.facts)
+        return [Segment(device_id, kind, first, identity, facts=tuple(group.facts))]
+    found: list[Segment] = []
+    for start in range(0, len(group.points), POINTS_PER_SEGMENT):
+        points = tuple(group.points[start : start + POINTS_PER_SEGMENT])
+        facts = tuple(group.facts) if start == 0 else ()
+        first = min(point.at for point in points)
+        name = identity if start == 0 else f"{identity}.{start}"
+        found.append(Segment(device_id, kind, first, name, points, facts))
+    return found
+
+
+# --- JSON as outsiders see it -------------------------------------------------------------------
+
+
+def measurement_json(device_id: str, point: Point) -> dict[str, Any]:
+    """Return a measurement as the API and deliveries show it, without provenance."""
+    window = None
+    if point.window_ms:
+        window = {"start": to_rfc3339(point.at - point.window_ms), "end": to_rfc3339(point.at)}
+    return {
+        "id": measurement_id(device_id, point),
+        "device_id": device_id,
+        "metric": point.metric,
+        "value": point.value,
+        "unit": point.unit,
+        "observed_at": to_rfc3339(point.at),
+        "window": window,
+        "quality": point.quality,
+        "attributes": dict(point.attributes),
+    }
+
+
+def event_json(event: EventRecord) -> dict[str, Any]:
+    """Return an event as the API and deliveries show it, without provenance."""
+    return {
+        "id": event.id,
+        "device_id": event.device_id,
+        "type": event.type,
+        "observed_at": to_rfc3339(event.at),
+        "data": event.data,
+    }
+
+
+def media_json(record: MediaRecord) -> dict[str, Any]:
+    """Return a media reference as the API and deliveries show it, without provenance."""
+    media = record.media
+    return {
+        "id": record.id,
+        "device_id": record.device_id,
+        "kind": media.kind,
+        "url": media.url,
+        "reference": media.reference,
+        "started_at": to_rfc3339(record.at),
+        "duration_seconds": media.duration_seconds,
+        "expires_at": to_rfc3339(media.expires_at) if media.expires_at is not None else None,
+    }
+
+
+def describe(assembly: Assembly) -> list[dict[str, Any]]:
+    """Return everything a payload became, one JSON object a record: the form of the examples.
+
+    Members that only repeat a default (no window, good quality, no attributes) are left out, ids too.
+    """
+    rows: list[dict[str, Any]] = []
+    for segment in assembly.segments:
+        for point in segment.points:
+            row = {"record": "measurement", **measurement_json(segment.device_id, point)}
+            del row["id"]
+            for member, default in (("window", None), ("quality", "good"), ("attributes", {})):
+                if row[member] == default:
+                    del row[member]
+            rows.append(row)
+        rows.extend(
+            {
+                "record": "fact",
+                "device_id": segment.device_id,
+                "path": fact.path,
+                "value": fact.value,
+                "observed_at": to_rfc3339(fact.at),
+            }
+            for fact in segment.facts
+        )
+    rows.extend({"record": "event", **_without_id(event_json(e))} for e in assembly.events)
+    rows.extend({"record": "media", **_without_id(media_json(m))} for m in assembly.media)
+    for signal in assembly.signals:
+        row = {
+            "record": "signal",
+            "device_id": signal.device_id,
+            "key": signal.key,
+            "action": signal.action,
+            "observed_at": to_rfc3339(signal.at),
+        }
+        if signal.action == "raise":
+            row |= {"name": signal.name, "severity": signal.severity, "message": signal.message}
+        rows.append(row)
+    rows.extend(
+        {"record": "quarantined", "path": r.path, "reason": r.reason} for r in assembly.rejected
+    )
+    return rows
+
+
+def _without_id(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key != "id"}

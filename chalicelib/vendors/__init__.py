@@ -1,0 +1,119 @@
+"""Vendors: all that the hub knows of each, one folder a vendor, found by being there.
+
+A folder is a package that defines ``adapter``.  Its name is the vendor's name in URLs, device ids and
+metrics.  An adapter is a value of three pure functions and a number; it never sees a clock, a network
+or an environment.  :func:`normalize` runs one over a payload and is what the rest of the hub calls.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import pkgutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from chalicelib.model.records import MalformedPayloadError, Record, Rejected
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """One vendor message, decoded and untrusted.
+
+    ``body`` is its JSON value (``None`` when empty), ``topic`` the vendor's topic behind the connection
+    (``""`` for a plain webhook), ``query`` the parameters of a GET, ``settings`` the connection's.
+    """
+
+    body: Any
+    topic: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One of the things a payload lists: the unit of success, of quarantine and of identity.
+
+    ``kind`` is the vendor's message kind (it becomes part of keys: letters, digits, ``_.-``), ``path``
+    the item's JSON path in the payload, ``identity`` what makes a repeated item the same item.
+    """
+
+    kind: str
+    body: Any
+    path: str = "$"
+    identity: Any = None
+
+    @property
+    def same_as(self) -> Any:
+        """What two sendings of one item have in common."""
+        return self.body if self.identity is None else self.identity
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """What the hub knows of one vendor.
+
+    ``version`` grows with every change of what records a payload becomes.  ``split`` lists a payload's
+    items, ``normalize`` turns one into records; both may raise ``MalformedPayloadError``.
+    ``silent_after`` says after how many seconds without a word a device (by native id) counts as offline.
+    """
+
+    version: int
+    split: Callable[[Payload], Iterable[Item]]
+    normalize: Callable[[Item, Payload], Iterable[Record]]
+    silent_after: Callable[[str], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one item became: records, or the reason why it could not be normalised."""
+
+    item: Item
+    records: tuple[Record, ...] = ()
+    rejected: Rejected | None = None
+
+
+def names() -> tuple[str, ...]:
+    """Return the vendors in the tree.  The documented example is listed only where it is switched on."""
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if m.ispkg))
+
+
+@cache
+def adapter(vendor: str) -> Adapter:
+    """Return a vendor's adapter.  Raises ``KeyError`` for an unknown vendor."""
+    if vendor not in names():
+        raise KeyError(vendor)
+    found = importlib.import_module(f"{__name__}.{vendor}").adapter
+    if not isinstance(found, Adapter):
+        raise TypeError(f"{vendor}: adapter is not an Adapter")
+    return found
+
+
+def normalize(vendor: str, payload: Payload) -> Iterator[Outcome]:
+    """Yield what each item of a payload becomes.  One bad item never takes its siblings along.
+
+    A bug in an adapter is logged (the alarm rings) and quarantines that item only, to be redriven.
+    """
+    found = adapter(vendor)
+    try:
+        items = list(found.split(payload))
+    except MalformedPayloadError as error:
+        yield Outcome(Item("payload", None), rejected=Rejected(_at("$", error.path), error.reason))
+        return
+    for item in items:
+        try:
+            yield Outcome(item, tuple(found.normalize(item, payload)))
+        except MalformedPayloadError as error:
+            yield Outcome(item, rejected=Rejected(_at(item.path, error.path), error.reason))
+        except Exception as error:  # noqa: BLE001 - siblings must survive a bug in the adapter
+            _log.exception("adapter.failed", extra={"vendor": vendor, "path": item.path})
+            reason = f"the adapter failed: {type(error).__name__}"
+            yield Outcome(item, rejected=Rejected(item.path, reason))
+
+
+def _at(base: str, path: str) -> str:
+    return f"{base}.{path}" if path else base
