@@ -1,0 +1,64 @@
+"""What a deployment is told from outside: the environment, read once into a frozen value."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+DEFAULT_SCHEDULE = (5, 60, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
+"""Seconds between attempts of a delivery: 11 attempts over 75.6 hours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Names of the hub's resources and its switches."""
+
+    table: str
+    inbound_url: str
+    deliveries_url: str
+    dead_letters_url: str
+    bucket: str
+    root_key_sha256: str = ""
+    retry_schedule: tuple[float, ...] = DEFAULT_SCHEDULE
+    private_targets: str = "refuse"
+    """``refuse`` (a deployment's rule) or ``loopback`` (the local run: loopback only)."""
+    keep_all: bool = False
+    """The local run keeps everything; a deployment lets old items expire."""
+    example_vendor: bool = False
+
+
+def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
+    """Read the configuration.  Raises ``KeyError`` naming a missing variable, ``ValueError`` a bad one."""
+    return Config(
+        table=environment["TABLE_NAME"],
+        inbound_url=environment["INBOUND_QUEUE_URL"],
+        deliveries_url=environment["DELIVERIES_QUEUE_URL"],
+        dead_letters_url=environment["DEAD_LETTERS_QUEUE_URL"],
+        bucket=environment["ARCHIVE_BUCKET"],
+        root_key_sha256=environment.get("ROOT_KEY_SHA256", ""),
+        retry_schedule=schedule(environment.get("RETRY_SCHEDULE", "")),
+        private_targets=_one_of(environment, "PRIVATE_TARGETS", ("refuse", "loopback")),
+        keep_all=environment.get("KEEP_ALL", "") == "1",
+        example_vendor=environment.get("EXAMPLE_VENDOR", "") == "1",
+    )
+
+
+def schedule(text: str) -> tuple[float, ...]:
+    """Read ``2,4,8``: seconds between attempts.  Empty means the default; raises ``ValueError``."""
+    if not text.strip():
+        return DEFAULT_SCHEDULE
+    try:
+        seconds = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        seconds = ()
+    if not seconds or not all(0 < each <= 7 * 86_400 for each in seconds):
+        raise ValueError("RETRY_SCHEDULE must be seconds between attempts, such as 2,4,8")
+    return seconds
+
+
+def _one_of(environment: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
+    value = environment.get(name) or allowed[0]
+    if value not in allowed:
+        raise ValueError(f"{name} must be {' or '.join(allowed)}, not {value!r}")
+    return value
