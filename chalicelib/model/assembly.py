@@ -50,8 +50,11 @@ class Point(NamedTuple):
 
     @property
     def discriminator(self) -> tuple[tuple[str, str], ...]:
-        """The attribute values that set apart readings of one metric at one instant."""
-        if not self.attributes:
+        """The attribute values that set apart readings of one metric at one instant.
+
+        A spot is occupied or not, whatever stands in it: there ``class`` sets nothing apart.
+        """
+        if not self.attributes or self.metric == "occupied":
             return ()
         return tuple((k, str(self.attributes[k])) for k in DISCRIMINATORS if k in self.attributes)
 

@@ -1,0 +1,175 @@
+"""What follows from what was said of a device: latest values, presence, slow facts.
+
+Pure folds.  Each is idempotent and indifferent to order: the newest ``observed_at`` wins, and among
+equals the later arrival, so that duplicates and reordering of payloads end in the same state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from chalicelib.model.assembly import FactAt, Point
+from chalicelib.model.metrics import kind_of
+from chalicelib.model.times import DAY
+
+NAMES_LIMIT = 1000
+"""Metrics, and attributes, that one device can have: a payload with a million names must not break it."""
+LOCATION = ("latitude", "longitude", "address", "city", "country", "building", "floor", "room")
+_PLAIN = ("name", "model", "firmware", "parent_id")
+# Evidence of presence at one moment: what a vendor states outranks what a record implies.
+_IMPLIED, _STATED_ONLINE, _STATED_OFFLINE, _SILENT = range(4)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One stored item as the folds see it: what it says, its moments, when it came, through what."""
+
+    moments: tuple[int, ...]
+    received_at: int
+    connection_id: str
+    kind: str = ""
+    points: tuple[Point, ...] = ()
+    facts: tuple[FactAt, ...] = ()
+
+
+@dataclass(slots=True)
+class State:
+    """Latest value of each metric (and discriminator), last seen, and presence with its evidence."""
+
+    latest: dict[tuple[Any, ...], tuple[Point, int]] = field(default_factory=dict)
+    last_seen: int | None = None
+    last_heard: int | None = None
+    evidence: tuple[int, int] = (-(10**15), -1)
+
+    @property
+    def presence(self) -> str:
+        """``online``, ``offline``, or ``unknown`` while nothing tells."""
+        rank = self.evidence[1]
+        if rank < 0:
+            return "unknown"
+        return "online" if rank in (_IMPLIED, _STATED_ONLINE) else "offline"
+
+    def hear(self, heard: Heard, silent_after: int) -> None:
+        """Fold one item in.  ``silent_after`` (ms): an older record tells nothing of the presence now."""
+        horizon = heard.received_at + DAY
+        for moment in heard.moments:
+            if moment > horizon:
+                continue
+            self.last_seen = max(moment, self.last_seen if self.last_seen is not None else moment)
+            if heard.received_at - moment <= silent_after:
+                self.evidence = max(self.evidence, (moment, _IMPLIED))
+        self.last_heard = max(heard.received_at, self.last_heard or heard.received_at)
+        for point in heard.points:
+            if point.at <= horizon:
+                self._value(point, heard.received_at)
+        for fact in heard.facts:
+            if fact.path == "presence" and fact.at <= horizon:
+                rank = _STATED_ONLINE if fact.value == "online" else _STATED_OFFLINE
+                self.evidence = max(self.evidence, (fact.at, rank))
+
+    def silent(self) -> None:
+        """Fold in that the device has been silent too long; any newer record brings it back."""
+        self.evidence = max(self.evidence, (self.evidence[0], _SILENT))
+
+    def _value(self, point: Point, received_at: int) -> None:
+        name = (point.metric, *point.discriminator)
+        known = self.latest.get(name)
+        if known is None:
+            if len(self.latest) < NAMES_LIMIT:
+                self.latest[name] = (point, received_at)
+        elif (point.at, received_at) >= (known[0].at, known[1]):
+            self.latest[name] = (point, received_at)
+
+
+@dataclass(slots=True)
+class Device:
+    """The slow facts of a device: what vendors said, what operators set, which metrics it has."""
+
+    id: str
+    connection_id: str
+    registered_at: int
+    facts: dict[str, tuple[Any, int, int]] = field(default_factory=dict)
+    operator: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    presence: str = "unknown"
+
+    @property
+    def vendor(self) -> str:
+        """The vendor's name: the part of the id before the colon."""
+        return self.id.split(":", 1)[0]
+
+    @property
+    def native_id(self) -> str:
+        """The vendor's own id."""
+        return self.id.split(":", 1)[1]
+
+    @property
+    def name(self) -> str | None:
+        """The name an operator gave, else the vendor's."""
+        return self.operator.get("name") or self.fact("name")
+
+    @property
+    def expected_interval(self) -> float | None:
+        """Seconds between reports, where an operator said."""
+        return self.operator.get("expected_interval_seconds")
+
+    def fact(self, path: str) -> Any:
+        """Return what the vendor last said of a path, or ``None``."""
+        return self.facts[path][0] if path in self.facts else None
+
+    def hear(self, heard: Heard) -> None:
+        """Fold one item's facts and metrics in."""
+        horizon = heard.received_at + DAY
+        for fact in heard.facts:
+            if fact.path == "presence" or fact.at > horizon:
+                continue
+            known = self.facts.get(fact.path)
+            if known is None and len(self.facts) >= NAMES_LIMIT:
+                continue
+            if known is None or (fact.at, heard.received_at) >= (known[1], known[2]):
+                self.facts[fact.path] = (fact.value, fact.at, heard.received_at)
+        for point in heard.points:
+            self._metric(point, heard.kind)
+
+    def _metric(self, point: Point, kind: str) -> None:
+        row = self.metrics.get(point.metric)
+        if row is None:
+            if len(self.metrics) >= NAMES_LIMIT:
+                return
+            meaning = kind_of(point.metric, point.value)
+            row = self.metrics[point.metric] = {"unit": point.unit, "kind": meaning, "in": []}
+        if kind not in row["in"]:
+            row["in"] = sorted([*row["in"], kind])
+
+    def as_json(self, last_seen: str | None) -> dict[str, Any]:
+        """Return the device as the API and deliveries show it."""
+        said = {path: self.fact(path) for path in _PLAIN}
+        location = {name: self.fact(f"location.{name}") for name in LOCATION}
+        location |= {k: v for k, v in self.operator.get("location", {}).items() if k in LOCATION}
+        attributes = {
+            path.removeprefix("attributes."): value
+            for path, (value, _, _) in sorted(self.facts.items())
+            if path.startswith("attributes.") and value is not None
+        }
+        return {
+            "id": self.id,
+            "vendor": self.vendor,
+            "connection_id": self.connection_id,
+            "native_id": self.native_id,
+            "parent_id": said["parent_id"],
+            "name": self.name,
+            "model": said["model"],
+            "firmware": said["firmware"],
+            "location": location,
+            "tags": self.operator.get("tags", []),
+            "groups": self.operator.get("groups", []),
+            "presence": self.presence,
+            "last_seen_at": last_seen,
+            "expected_interval_seconds": self.expected_interval,
+            "metrics": {
+                metric: {"unit": row["unit"], "kind": row["kind"]}
+                for metric, row in sorted(self.metrics.items())
+            },
+            "attributes": attributes,
+        }

@@ -1,0 +1,24 @@
+"""The table: the only package that knows a key.  One function an access pattern.
+
+entity      pk                    sk                              listed through
+----------  --------------------  ------------------------------  ------------------------------------
+device      T#tenant#D#device     DEVICE                          by_time T#tenant#DEVICE
+state       T#tenant#D#device     STATE
+segment     T#tenant#D#device     M#kind#first_observed_at#dig    (facts alone: F#kind#...)
+event       T#tenant#D#device     E#observed_at#id                by_time T#tenant#EVENT#month
+media       T#tenant#D#device     E!#started_at#id                by_time T#tenant#MEDIA#month
+signal      T#tenant#D#device     S#dig(key)#at#dig
+alert       T#tenant#D#device     A#dig(key)#raised_at            by_time T#tenant#ALERT#month,
+                                                                  by_state T#tenant#ACTIVE
+pointer     T#tenant#ID#alert     ALERT
+month       T#tenant              B#KIND#month
+connection  C#connection          CONNECTION                      by_time T#tenant#CONNECTION
+integration T#tenant#I            integration
+delivery    T#tenant#I#integr.    L#delivery id                   by_time T#..#I#integr#month, by_state DUE
+quarantine  T#tenant#Q            quarantine id                   by_time T#tenant#QUARANTINE#month
+api key     K#sha256              KEY                             by_time T#tenant#KEY
+
+Writers of what a vendor said (segment, event, media, signal) use :meth:`Table.remember`: the same thing
+written twice is written once, and its first arrival is kept.  Writers of what follows from it (state,
+device, alert) use :meth:`Table.replace`, which refuses to overwrite what it has not read.
+"""

@@ -1,0 +1,198 @@
+"""Alerts: folded from the signals of one (device, key) and written as what the signals make them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from chalicelib.model.alerts import Alert, fold
+from chalicelib.model.assembly import SignalRecord
+from chalicelib.model.times import from_rfc3339, to_rfc3339
+from chalicelib.store import keys, said
+from chalicelib.store.listing import Page, indexed, newest_first, within
+from chalicelib.store.said import Provenance
+from chalicelib.store.table import ConflictError, Key, Plain, Table, pack, unpack
+
+
+def refold(table: Table, tenant: str, device_id: str, key: str, changed_at: int) -> list[Alert]:
+    """Fold the signals of a condition anew from the alert before ``changed_at`` and write what differs.
+
+    Returns the alerts of that stretch.  Reading starts where the change can matter, so the cost does not
+    grow with a condition's history.
+    """
+    while True:
+        try:
+            return _refold(table, tenant, device_id, key, changed_at)
+        except ConflictError:
+            continue
+
+
+def _refold(
+    table: Table, tenant: str, device_id: str, key: str, changed_at: int
+) -> list[Alert]:
+    pk, condition = keys.device_pk(tenant, device_id), keys.condition(key)
+    prefix = f"{keys.ALERT}{condition}#"
+    before, _ = table.query(
+        pk, prefix, f"{prefix}{to_rfc3339(changed_at)}", descending=True, limit=1, consistent=True
+    )
+    begin = min(changed_at, _raised_at(before[0])) if before else changed_at
+    start = to_rfc3339(begin)
+    stored = {
+        item["sk"]: item
+        for item in table.walk(pk, f"{prefix}{start}", f"{prefix}~", consistent=True)
+    }
+    signals_prefix = f"{keys.SIGNAL}{condition}#"
+    items = list(
+        table.walk(pk, f"{signals_prefix}{start}", f"{signals_prefix}~", consistent=True)
+    )
+    sources = {said.signal_of(item).digest: said.provenance_of(item) for item in items}
+    signals = [said.signal_of(item) for item in items]
+    alerts = fold(signals)
+    wanted: set[str] = set()
+    for alert in alerts:
+        where = keys.alert(tenant, device_id, key, alert.raised_at)
+        wanted.add(where.sk)
+        _save(table, tenant, where, alert, _origin(alert, signals, sources), stored.get(where.sk))
+    for sk in stored.keys() - wanted:
+        table.delete(Key(pk, sk))  # an earlier raise came late: its alert now begins there
+    return alerts
+
+
+def _origin(
+    alert: Alert, signals: list[SignalRecord], sources: Mapping[str, Provenance]
+) -> Provenance:
+    first = next(s for s in signals if s.action == "raise" and s.at == alert.raised_at)
+    return sources[first.digest]
+
+
+def _save(
+    table: Table, tenant: str, where: Key, alert: Alert, source: Provenance, read: Plain | None
+) -> None:
+    item: Plain = {
+        "d": pack(
+            [
+                alert.key,
+                alert.name,
+                alert.severity,
+                alert.message,
+                alert.updated_at,
+                alert.source,
+                alert.cleared,
+                alert.acknowledged,
+            ]
+        ),
+        "p": source.receipt_id,
+        "c": source.connection_id,
+        "v": source.adapter_version,
+    }
+    if read and read["d"] == item["d"]:
+        return
+    item |= indexed(table, tenant, "ALERT", alert.raised_at, alert.id)
+    if alert.state == "active":
+        item |= {"g2pk": keys.active_alerts(tenant), "g2sk": item["g1sk"]}
+    if not table.hub.config.keep_all and alert.cleared is not None:
+        item["expires_at"] = (table.hub.now() + said.RETENTION) // 1000
+    if read is None:
+        table.put(keys.pointer(tenant, alert.id), {"at_pk": where.pk, "at_sk": where.sk})
+    table.replace(where, item, read)
+
+
+def alert_of(item: Mapping[str, Any]) -> Alert:
+    """Return the alert that a stored item holds."""
+    _, device_id = keys.device_of(item["pk"])
+    key, name, severity, message, updated_at, source, cleared, acknowledged = unpack(item["d"])
+    return Alert(
+        device_id,
+        key,
+        name,
+        severity,
+        message,
+        _raised_at(item),
+        updated_at,
+        source,
+        tuple(cleared) if cleared else None,
+        tuple(acknowledged) if acknowledged else None,
+    )
+
+
+def as_json(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a stored alert as the API and deliveries show it."""
+    return {**alert_of(item).as_json(), "provenance": said.provenance_of(item).as_json()}
+
+
+def find(table: Table, tenant: str, identity: str) -> Plain | None:
+    """Return the stored alert of an id, or ``None``."""
+    pointer = table.get(keys.pointer(tenant, identity))
+    return table.get(Key(pointer["at_pk"], pointer["at_sk"])) if pointer else None
+
+
+def signal(table: Table, tenant: str, record: SignalRecord, source: Provenance) -> None:
+    """Store an operator's signal (acknowledge, clear) beside the vendor's."""
+    assembly = said.Assembly(signals=[record])
+    said.write(table, tenant, assembly, source)
+
+
+def alerts(  # noqa: PLR0913 - one listing has these parts
+    table: Table,
+    tenant: str,
+    *,
+    start: int | None,
+    end: int | None,
+    device: str | None,
+    active_only: bool,
+    limit: int,
+    after: Plain | None,
+    keep: Callable[[Plain], bool],
+) -> Page:
+    """Return a page of alerts by ``raised_at``, newest first, through the narrowest key there is."""
+    if device is not None:
+        return _of_device(table, tenant, device, start, end, limit, after, keep)
+    if active_only:
+        low = to_rfc3339(start) if start is not None else "0"
+        high = to_rfc3339(end) if end is not None else "~"
+        return within(
+            table,
+            keys.active_alerts(tenant),
+            low,
+            high,
+            limit=limit,
+            after=after,
+            index="by_state",
+            descending=True,
+            keep=keep,
+        )
+    return newest_first(
+        table, tenant, "ALERT", start=start, end=end, limit=limit, after=after, keep=keep
+    )
+
+
+def _of_device(  # noqa: PLR0913
+    table: Table,
+    tenant: str,
+    device: str,
+    start: int | None,
+    end: int | None,
+    limit: int,
+    after: Plain | None,
+    keep: Callable[[Plain], bool],
+) -> Page:
+    """A device's alerts sort by condition, not time: they are few, so sort them here."""
+    pk = keys.device_pk(tenant, device)
+    items = [
+        item
+        for item in table.walk(pk, keys.ALERT, f"{keys.ALERT}~")
+        if (start is None or _raised_at(item) >= start)
+        and (end is None or _raised_at(item) < end)
+        and keep(item)
+    ]
+    items.sort(key=lambda item: (item["g1sk"], item["sk"]), reverse=True)
+    if after is not None:
+        items = [i for i in items if (i["g1sk"], i["sk"]) < (after["g1sk"], after["sk"])]
+    page = items[:limit]
+    more = len(items) > limit
+    last = {n: page[-1][n] for n in ("pk", "sk", "g1pk", "g1sk")} if more else None
+    return Page(page, last)
+
+
+def _raised_at(item: Mapping[str, Any]) -> int:
+    return from_rfc3339(item["sk"].rsplit("#", 1)[1]) or 0

@@ -1,0 +1,94 @@
+"""Connections: one configured account at one vendor each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from chalicelib.model.times import to_rfc3339
+from chalicelib.store import keys
+from chalicelib.store.listing import Page, within
+from chalicelib.store.table import VERSION, Key, Plain, Table, pack, unpack
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A vendor account of a tenant.
+
+    ``secrets`` are (SHA-256 of an ingress secret, moment in ms from which it no longer counts or
+    ``None``); ``deleted_at`` keeps a deleted one readable for payloads that are still queued.
+    """
+
+    id: str
+    tenant: str
+    vendor: str
+    name: str
+    created_at: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    secrets: tuple[tuple[str, int | None], ...] = ()
+    deleted_at: int | None = None
+    version: int = 0
+
+
+def find(table: Table, identity: str) -> Connection | None:
+    """Return a connection, deleted or not, of any tenant: callers compare the tenant."""
+    item = table.get(_key(identity), consistent=True)
+    return connection_of(item) if item else None
+
+
+def save(table: Table, connection: Connection) -> None:
+    """Write a connection.  Raises ``ConflictError`` if it changed since it was read."""
+    item: Plain = {
+        "t": connection.tenant,
+        "d": pack(
+            {
+                "vendor": connection.vendor,
+                "name": connection.name,
+                "settings": dict(connection.settings),
+                "secrets": [list(s) for s in connection.secrets],
+                "deleted_at": connection.deleted_at,
+                "created_at": connection.created_at,
+            }
+        ),
+    }
+    if connection.deleted_at is None:
+        item["g1pk"] = keys.listing(connection.tenant, "CONNECTION")
+        item["g1sk"] = f"{to_rfc3339(connection.created_at)}#{connection.id}"
+    read = {VERSION: connection.version} if connection.version else None
+    table.replace(_key(connection.id), item, read)
+
+
+def connections(table: Table, tenant: str, *, limit: int, after: Plain | None) -> Page:
+    """Return a page of a tenant's connections, newest first."""
+    partition = keys.listing(tenant, "CONNECTION")
+    return within(
+        table, partition, "", "", limit=limit, after=after, index="by_time", descending=True
+    )
+
+
+def connection_of(item: Mapping[str, Any]) -> Connection:
+    """Return the connection that a stored item holds."""
+    body = unpack(item["d"])
+    return Connection(
+        id=item["pk"].split("#", 1)[1],
+        tenant=item["t"],
+        vendor=body["vendor"],
+        name=body["name"],
+        created_at=body["created_at"],
+        settings=body["settings"],
+        secrets=tuple((hashed, until) for hashed, until in body["secrets"]),
+        deleted_at=body["deleted_at"],
+        version=int(item[VERSION]),
+    )
+
+
+def deleted(connection: Connection, now: int) -> Connection:
+    """Return the connection as deleted: unlisted, refusing payloads, its queued ones still processed."""
+    return replace(connection, deleted_at=now, secrets=())
+
+
+def _key(identity: str) -> Key:
+    return Key(f"C#{identity}", "CONNECTION")
+
+

@@ -1,0 +1,82 @@
+"""Every key of the table, built in one place."""
+
+from __future__ import annotations
+
+from chalicelib.model.digests import digest
+from chalicelib.model.times import to_rfc3339
+from chalicelib.store.table import Key
+
+SEGMENT, FACTS, EVENT, MEDIA, SIGNAL, ALERT = "M#", "F#", "E#", "E!#", "S#", "A#"
+DEVICE, STATE = "DEVICE", "STATE"
+
+
+def device_pk(tenant: str, device_id: str) -> str:
+    """The partition of all that is about one device."""
+    return f"T#{tenant}#D#{device_id}"
+
+
+def device_of(pk: str) -> tuple[str, str]:
+    """Return tenant and device id of a device's partition key."""
+    _, tenant, _, device_id = pk.split("#", 3)
+    return tenant, device_id
+
+
+def device(tenant: str, device_id: str) -> Key:
+    """The device's slow facts."""
+    return Key(device_pk(tenant, device_id), DEVICE)
+
+
+def state(tenant: str, device_id: str) -> Key:
+    """The device's latest values."""
+    return Key(device_pk(tenant, device_id), STATE)
+
+
+def segment(tenant: str, device_id: str, kind: str, first: int, name: str, *, points: bool) -> Key:
+    """One payload's measurements (or facts alone) of a device, message kind and hour."""
+    prefix = SEGMENT if points else FACTS
+    return Key(device_pk(tenant, device_id), f"{prefix}{kind}#{to_rfc3339(first)}#{name}")
+
+
+def event(tenant: str, device_id: str, at: int, identity: str) -> Key:
+    """One event."""
+    return Key(device_pk(tenant, device_id), f"{EVENT}{to_rfc3339(at)}#{identity}")
+
+
+def media(tenant: str, device_id: str, at: int, identity: str) -> Key:
+    """One media reference."""
+    return Key(device_pk(tenant, device_id), f"{MEDIA}{to_rfc3339(at)}#{identity}")
+
+
+def signal(tenant: str, device_id: str, key: str, at: int, name: str) -> Key:
+    """One alert signal.  The alert's key is digested: it is a vendor's free text."""
+    return Key(device_pk(tenant, device_id), f"{SIGNAL}{condition(key)}#{to_rfc3339(at)}#{name}")
+
+
+def alert(tenant: str, device_id: str, key: str, raised_at: int) -> Key:
+    """One alert."""
+    return Key(device_pk(tenant, device_id), f"{ALERT}{condition(key)}#{to_rfc3339(raised_at)}")
+
+
+def condition(key: str) -> str:
+    """The part of a sort key that stands for an alert's key."""
+    return digest(key, length=10)
+
+
+def pointer(tenant: str, identity: str) -> Key:
+    """Where an alert is found by its id."""
+    return Key(f"T#{tenant}#ID#{identity}", "ALERT")
+
+
+def listing(tenant: str, what: str, month: str | None = None) -> str:
+    """The partition of ``by_time`` that lists things of a tenant."""
+    return f"T#{tenant}#{what}#{month}" if month else f"T#{tenant}#{what}"
+
+
+def active_alerts(tenant: str) -> str:
+    """The partition of ``by_state`` that lists a tenant's active alerts."""
+    return f"T#{tenant}#ACTIVE"
+
+
+def month_of(at: int) -> str:
+    """The month (UTC) by which listings are bucketed."""
+    return to_rfc3339(at)[:7]

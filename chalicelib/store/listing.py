@@ -1,0 +1,112 @@
+"""Listings by tenant and time, newest first, through month buckets of the ``by_time`` index.
+
+A marker item says which months hold anything, so that a listing walks neither empty months nor other
+tenants' items; a filter beyond the key narrows within a budget of items read a page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from chalicelib.model.times import to_rfc3339
+from chalicelib.store import keys
+from chalicelib.store.table import Key, Plain, Table, position
+
+BUDGET = 1000
+"""Items read for one page at most; a page may then be short and still have a cursor."""
+_known: set[tuple[str, str, str, str]] = set()
+
+
+class Page(NamedTuple):
+    """Items of one page and where the next begins (``None``: there is no next)."""
+
+    items: list[Plain]
+    after: Plain | None
+
+
+def indexed(table: Table, tenant: str, what: str, at: int, identity: str) -> Plain:
+    """Return the index attributes that list an item, having made sure that its month is marked."""
+    month = keys.month_of(at)
+    known = (table.name, tenant, what, month)
+    if known not in _known:
+        table.put(Key(f"T#{tenant}", f"B#{what}#{month}"), {})
+        _known.add(known)
+    return {"g1pk": keys.listing(tenant, what, month), "g1sk": f"{to_rfc3339(at)}#{identity}"}
+
+
+def forget() -> None:
+    """Forget which months this process has marked (for tests that make a new table)."""
+    _known.clear()
+
+
+def newest_first(  # noqa: PLR0913 - one listing has these parts
+    table: Table,
+    tenant: str,
+    what: str,
+    *,
+    start: int | None,
+    end: int | None,
+    limit: int,
+    after: Plain | None,
+    keep: Callable[[Plain], bool],
+) -> Page:
+    """Return a page of a bucketed listing: ``start`` inclusive, ``end`` exclusive, in milliseconds."""
+    low, high = _bounds(start, end)
+    if low >= high:
+        return Page([], None)
+    last_month = after["g1pk"].rsplit("#", 1)[1] if after else high[:7]
+    months = table.walk(
+        f"T#{tenant}", f"B#{what}#{low[:7]}", f"B#{what}#{last_month}", descending=True
+    )
+    found: list[Plain] = []
+    budget = BUDGET
+    for marker in months:
+        month = marker["sk"].rsplit("#", 1)[1]
+        partition = keys.listing(tenant, what, month)
+        resume = after if after and after["g1pk"] == partition else None
+        while budget > 0:
+            size = min(max(limit, 100), budget)
+            items, more = table.query(
+                partition, low, high, index="by_time", descending=True, limit=size, after=resume
+            )
+            budget -= max(len(items), 1)
+            for item in items:
+                if keep(item):
+                    found.append(item)
+                    if len(found) == limit:
+                        return Page(found, position(item, "by_time"))
+            if more is None:
+                break
+            resume = more
+        if budget <= 0:
+            return Page(found, resume)
+    return Page(found, None)
+
+
+def within(
+    table: Table, pk: str, low: str, high: str, *, limit: int, after: Plain | None, **options: Any
+) -> Page:
+    """Return a page of one partition (not bucketed), filtered by ``keep``."""
+    keep: Callable[[Plain], bool] = options.pop("keep", lambda _: True)
+    index = options.get("index")
+    found: list[Plain] = []
+    budget = BUDGET
+    while budget > 0:
+        items, more = table.query(pk, low, high, limit=min(max(limit, 100), budget), after=after, **options)
+        budget -= max(len(items), 1)
+        for item in items:
+            if keep(item):
+                found.append(item)
+                if len(found) == limit:
+                    return Page(found, position(item, index))
+        if more is None:
+            return Page(found, None)
+        after = more
+    return Page(found, after)
+
+
+def _bounds(start: int | None, end: int | None) -> tuple[str, str]:
+    low = to_rfc3339(start) if start is not None else "0001"
+    high = to_rfc3339(end) if end is not None else "9999-12-31T23:59:59.999Z~"
+    return low, high

@@ -1,0 +1,187 @@
+"""What vendors said: segments, events, media and alert signals.  Written by normalize, read by all.
+
+Each item holds its data packed in one binary attribute ``d`` (a pure function of the payload), beside
+it ``p``, the receipt that first brought it, and ``v``, the adapter's version.  Comparing ``d`` of two
+images tells whether anything changed; provenance alone never counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.model.assembly import (
+    Assembly,
+    EventRecord,
+    FactAt,
+    MediaRecord,
+    Point,
+    Segment,
+    SignalRecord,
+)
+from chalicelib.model.receipts import arrival_of
+from chalicelib.model.records import Media
+from chalicelib.model.times import DAY, from_rfc3339
+from chalicelib.store import keys
+from chalicelib.store.listing import indexed
+from chalicelib.store.table import Plain, Table, pack, unpack
+
+RETENTION = 400 * DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a record came from."""
+
+    connection_id: str
+    receipt_id: str
+    adapter_version: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the member ``provenance`` of a record."""
+        return {
+            "connection_id": self.connection_id,
+            "receipt_id": self.receipt_id,
+            "adapter_version": self.adapter_version,
+        }
+
+    @property
+    def received_at(self) -> int:
+        """When the payload arrived, in milliseconds."""
+        return arrival_of(self.receipt_id)
+
+
+def provenance_of(item: Mapping[str, Any]) -> Provenance:
+    """Return where a stored item came from."""
+    return Provenance(item["c"], item["p"], int(item["v"]))
+
+
+def write(table: Table, tenant: str, assembly: Assembly, source: Provenance) -> None:
+    """Store everything that one payload said.  Doing it again changes nothing."""
+    for segment in assembly.segments:
+        key = keys.segment(
+            tenant,
+            segment.device_id,
+            segment.kind,
+            segment.first,
+            segment.digest,
+            points=bool(segment.points),
+        )
+        _remember(table, key, _pack_segment(segment), source)
+    for event in assembly.events:
+        key = keys.event(tenant, event.device_id, event.at, event.id)
+        index = indexed(table, tenant, "EVENT", event.at, event.id)
+        _remember(table, key, pack([event.type, event.data]), source, index)
+    for media in assembly.media:
+        key = keys.media(tenant, media.device_id, media.at, media.id)
+        index = indexed(table, tenant, "MEDIA", media.at, media.id)
+        _remember(table, key, _pack_media(media), source, index)
+    for signal in assembly.signals:
+        key = keys.signal(tenant, signal.device_id, signal.key, signal.at, signal.digest)
+        _remember(table, key, _pack_signal(signal), source)
+
+
+def _remember(
+    table: Table, key: keys.Key, data: bytes, source: Provenance, index: Plain | None = None
+) -> None:
+    always: Plain = {"d": data, "v": source.adapter_version, **(index or {})}
+    once: Plain = {"p": source.receipt_id, "c": source.connection_id}
+    if not table.hub.config.keep_all:
+        once["expires_at"] = (source.received_at + RETENTION) // 1000
+    table.remember(key, always, once)
+
+
+# --- packing ---------------------------------------------------------------------------------------
+
+
+def _pack_segment(segment: Segment) -> bytes:
+    """Columns: readings that share metric, unit, window, quality and attributes form one series.
+
+    Series that were taken at the same moments (three levels of one window) share one list of times.
+    """
+    series: dict[str, tuple[list[Any], list[int], list[Any]]] = {}
+    for point in segment.points:
+        head = [point.metric, point.unit, point.window_ms, point.quality, dict(point.attributes)]
+        name = repr(head)
+        _, times, values = series.setdefault(name, (head, [], []))
+        times.append(point.at - segment.first)
+        values.append(point.value)
+    clocks: list[list[int]] = []
+    rows = []
+    for head, times, values in series.values():
+        if times not in clocks[-8:]:
+            clocks.append(times)
+        row: list[Any] = [len(clocks) - 1 - clocks[::-1].index(times), values, head[0], head[1]]
+        if head[2] or head[3] != "good" or head[4]:
+            row += [head[2], "" if head[3] == "good" else head[3], head[4]]
+        rows.append(row)
+    body: Plain = {"t": clocks, "s": rows} if rows else {}
+    if segment.facts:
+        body["f"] = [[f.path, f.value, f.at - segment.first] for f in segment.facts]
+    return pack(body)
+
+
+def segment_of(item: Mapping[str, Any]) -> Segment:
+    """Return the segment that a stored item (``M#`` or ``F#``) holds."""
+    _, device_id = keys.device_of(item["pk"])
+    _, kind, first_text, name = item["sk"].split("#", 3)
+    first = from_rfc3339(first_text) or 0
+    body = unpack(item["d"])
+    points: list[Point] = []
+    for row in body.get("s", ()):
+        clock, values, metric, unit, window, quality, attributes = (*row, None, "", {})[:7]
+        points.extend(
+            Point(metric, first + delta, value, unit, window, quality or "good", attributes)
+            for delta, value in zip(body["t"][clock], values, strict=True)
+        )
+    facts = tuple(FactAt(path, value, first + delta) for path, value, delta in body.get("f", ()))
+    return Segment(device_id, kind, first, name, tuple(points), facts)
+
+
+def event_of(item: Mapping[str, Any]) -> EventRecord:
+    """Return the event that a stored item holds."""
+    _, device_id = keys.device_of(item["pk"])
+    _, at, identity = item["sk"].split("#", 2)
+    kind, data = unpack(item["d"])
+    return EventRecord(identity, device_id, kind, from_rfc3339(at) or 0, data)
+
+
+def _pack_media(record: MediaRecord) -> bytes:
+    media = record.media
+    return pack([media.kind, media.reference, media.url, media.duration_seconds, media.expires_at])
+
+
+def media_of(item: Mapping[str, Any]) -> MediaRecord:
+    """Return the media reference that a stored item holds."""
+    _, device_id = keys.device_of(item["pk"])
+    _, at_text, identity = item["sk"].split("#", 2)
+    at = from_rfc3339(at_text) or 0
+    kind, reference, url, duration, expires = unpack(item["d"])
+    media = Media(None, kind, reference, url, at, duration, expires)
+    return MediaRecord(identity, device_id, media, at)
+
+
+def _pack_signal(signal: SignalRecord) -> bytes:
+    return pack(
+        [
+            signal.key,
+            signal.action,
+            signal.name,
+            signal.severity,
+            signal.message,
+            signal.by,
+            signal.source,
+        ]
+    )
+
+
+def signal_of(item: Mapping[str, Any]) -> SignalRecord:
+    """Return the alert signal that a stored item holds."""
+    _, device_id = keys.device_of(item["pk"])
+    _, _, at, name = item["sk"].split("#", 3)
+    key, action, title, severity, message, by, source = unpack(item["d"])
+    moment = from_rfc3339(at) or 0
+    return SignalRecord(
+        device_id, key, action, moment, name, title, severity, message, by, source
+    )
