@@ -31,6 +31,10 @@ class Envelope:
     pointer: str | None = None
     redrive: str | None = None
 
+    def pointing(self, pointer: str) -> Envelope:
+        """Return the envelope without its body, which waits in the archive under ``pointer``."""
+        return replace(self, body=b"", pointer=pointer)
+
     def to_json(self) -> str:
         """Return the envelope as a queue message or a line of the archive."""
         parts: dict[str, Any] = {

@@ -23,7 +23,10 @@ _IMPLIED, _STATED_ONLINE, _STATED_OFFLINE, _SILENT = range(4)
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """One stored item as the folds see it: what it says, its moments, when it came, through what."""
+    """One stored item as the folds see it: what it says, its moments, when it came, through what.
+
+    ``about``: it speaks about the device (an alert signal), perhaps in its absence.
+    """
 
     moments: tuple[int, ...]
     received_at: int
@@ -31,6 +34,7 @@ class Heard:
     kind: str = ""
     points: tuple[Point, ...] = ()
     facts: tuple[FactAt, ...] = ()
+    about: bool = False
 
 
 @dataclass(slots=True)
@@ -56,6 +60,8 @@ class State:
         for moment in heard.moments:
             if moment > horizon:
                 continue
+            if heard.about and self.evidence == (moment, _STATED_OFFLINE):
+                continue  # "it missed its heartbeat" is not a sign of life
             self.last_seen = max(moment, self.last_seen if self.last_seen is not None else moment)
             if heard.received_at - moment <= silent_after:
                 self.evidence = max(self.evidence, (moment, _IMPLIED))

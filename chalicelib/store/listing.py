@@ -15,7 +15,6 @@ from chalicelib.store.table import Key, Plain, Table, position
 
 BUDGET = 1000
 """Items read for one page at most; a page may then be short and still have a cursor."""
-_known: set[tuple[str, str, str, str]] = set()
 
 
 class Page(NamedTuple):
@@ -28,16 +27,11 @@ class Page(NamedTuple):
 def indexed(table: Table, tenant: str, what: str, at: int, identity: str) -> Plain:
     """Return the index attributes that list an item, having made sure that its month is marked."""
     month = keys.month_of(at)
-    known = (table.name, tenant, what, month)
-    if known not in _known:
-        table.put(Key(f"T#{tenant}", f"B#{what}#{month}"), {})
-        _known.add(known)
+    marker = Key(f"T#{tenant}", f"B#{what}#{month}")
+    if marker not in table.marked:
+        table.put(marker, {})
+        table.marked.add(marker)
     return {"g1pk": keys.listing(tenant, what, month), "g1sk": f"{to_rfc3339(at)}#{identity}"}
-
-
-def forget() -> None:
-    """Forget which months this process has marked (for tests that make a new table)."""
-    _known.clear()
 
 
 def newest_first(  # noqa: PLR0913 - one listing has these parts

@@ -6,6 +6,7 @@ import base64
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class Table:
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
         self.name = hub.config.table
+        self.marked: set[Key] = set()
+        """Month markers that this process knows to be written."""
 
     def remember(self, key: Key, always: Plain, once: Plain) -> None:
         """Write what a vendor said: ``always`` replaces, ``once`` is kept from the first writing.
@@ -85,12 +88,16 @@ class Table:
         found = answer.get("Item")
         return unmarshal(found) if found else None
 
-    def get_many(self, keys: Iterable[Key]) -> dict[Key, Plain]:
+    def get_many(self, keys: Iterable[Key], *, consistent: bool = False) -> dict[Key, Plain]:
         """Return those of many items that exist."""
         wanted = list(dict.fromkeys(keys))
         found: dict[Key, Plain] = {}
         for start in range(0, len(wanted), 100):
-            pending: Any = {self.name: {"Keys": [_key(k) for k in wanted[start : start + 100]]}}
+            request = {
+                "Keys": [_key(k) for k in wanted[start : start + 100]],
+                "ConsistentRead": consistent,
+            }
+            pending: Any = {self.name: request}
             while pending:
                 answer = self.hub.dynamodb.batch_get_item(RequestItems=pending)
                 for typed in answer["Responses"].get(self.name, []):
@@ -159,6 +166,12 @@ class Table:
 
 
 _TOP = "\U0010ffff"
+
+
+@lru_cache(maxsize=8)
+def table_of(hub: Hub) -> Table:
+    """Return the table of a hub, the same one each time: it remembers what it has marked."""
+    return Table(hub)
 
 
 def position(item: Plain, index: str | None = None) -> Plain:

@@ -1,0 +1,1 @@
+"""Ingress: the doors for vendors.  Authenticates, bounds, queues, answers 202; looks into nothing."""

@@ -1,0 +1,1 @@
+"""Normalize: queued payloads become stored records.  Archives first, reads nothing to decide."""

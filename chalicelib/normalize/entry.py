@@ -1,0 +1,56 @@
+"""A batch of the inbound queue: archive all, then normalise and store each payload by itself."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from chalicelib import archive, aws, telemetry
+from chalicelib.model.envelope import Envelope, from_json
+from chalicelib.normalize.payloads import put_through
+from chalicelib.store import connections
+from chalicelib.store.connections import Connection
+from chalicelib.store.table import table_of
+
+UNKNOWN = "unknown"
+"""The archive's tenant for payloads of a connection that never existed (a mistyped MQTT topic)."""
+_Work = list[tuple[str, Envelope, Connection | None]]
+
+
+def run(event: dict[str, Any], hub: aws.Hub | None = None) -> dict[str, Any]:
+    """Process an SQS event; return the messages to be received again (partial batch response)."""
+    hub = hub or aws.hub()
+    failed: list[str] = []
+    tenants: dict[str, _Work] = defaultdict(list)
+    for record in event["Records"]:
+        try:
+            envelope = archive.whole(hub, from_json(record["body"]))
+            connection = connections.recent(table_of(hub), envelope.connection_id)
+        except Exception:  # noqa: BLE001 - one message must not take its batch along
+            telemetry.logger().exception("message.unreadable")
+            failed.append(record["messageId"])
+            continue
+        tenant = connection.tenant if connection else UNKNOWN
+        tenants[tenant].append((record["messageId"], envelope, connection))
+    for tenant, work in tenants.items():
+        failed += _tenant(hub, tenant, work)
+    return {"batchItemFailures": [{"itemIdentifier": each} for each in failed]}
+
+
+def _tenant(hub: aws.Hub, tenant: str, work: _Work) -> list[str]:
+    try:
+        archive.keep(hub, tenant, [envelope for _, envelope, _ in work if not envelope.redrive])
+    except Exception:  # noqa: BLE001 - not archived, so not acknowledged: all of them come again
+        telemetry.logger().exception("archive.failed")
+        return [message for message, _, _ in work]
+    failed: list[str] = []
+    for message, envelope, connection in work:
+        if connection is None:
+            telemetry.plain("connection.unknown", receipt_id=envelope.receipt_id)
+            continue
+        try:
+            put_through(table_of(hub), connection, envelope)
+        except Exception:  # noqa: BLE001 - the queue tries again, then its dead letters keep it
+            telemetry.logger().exception("payload.failed", extra={"receipt_id": envelope.receipt_id})
+            failed.append(message)
+    return failed

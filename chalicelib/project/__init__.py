@@ -1,0 +1,1 @@
+"""Project: what follows from stored records: latest values, presence, devices, alerts."""

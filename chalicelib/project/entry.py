@@ -1,0 +1,88 @@
+"""A batch of the table's stream: each device's changes, in their order, folded and written once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from chalicelib import aws, telemetry
+from chalicelib.model.state import Heard
+from chalicelib.project.fold import fold
+from chalicelib.store import alerts, keys, said
+from chalicelib.store.table import Plain, Table, table_of, unmarshal
+
+_Change = tuple[str, Plain]
+
+
+def run(event: dict[str, Any], hub: aws.Hub | None = None) -> dict[str, Any]:
+    """Process a stream event.  Returns the first change that failed: the mapping retries from there."""
+    table = table_of(hub or aws.hub())
+    devices: dict[str, list[_Change]] = {}
+    for record in event["Records"]:
+        change = _change(record)
+        if change is not None:
+            number, item = change
+            devices.setdefault(item["pk"], []).append((number, item))
+    failed: list[str] = []
+    for pk, changes in devices.items():
+        try:
+            _device(table, pk, [item for _, item in changes])
+        except Exception:  # noqa: BLE001 - other devices must not wait for this one
+            telemetry.logger().exception("project.failed", extra={"partition": pk})
+            failed.append(changes[0][0])
+    first = [number for number, _ in _numbers(event) if number in failed][:1]
+    return {"batchItemFailures": [{"itemIdentifier": number} for number in first]}
+
+
+def _numbers(event: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for record in event["Records"]:
+        yield record["dynamodb"]["SequenceNumber"], record
+
+
+def _change(record: Mapping[str, Any]) -> _Change | None:
+    """Return what a stream record changed, or ``None`` where nothing but provenance did."""
+    image = record["dynamodb"]
+    if record["eventName"] == "REMOVE" or "NewImage" not in image:
+        return None
+    new = unmarshal(image["NewImage"])
+    old = unmarshal(image["OldImage"]) if image.get("OldImage") else None
+    if "d" not in new or (old is not None and old.get("d") == new["d"]):
+        return None
+    return image["SequenceNumber"], new
+
+
+def _device(table: Table, pk: str, items: list[Plain]) -> None:
+    tenant, device_id = keys.device_of(pk)
+    heard: list[Heard] = []
+    conditions: dict[str, int] = {}
+    for item in items:
+        if item["sk"].startswith(keys.SIGNAL):
+            signal = said.signal_of(item)
+            at = min(signal.at, conditions.get(signal.key, signal.at))
+            conditions[signal.key] = at
+        found = _heard(item)
+        if found is not None:
+            heard.append(found)
+    if heard:
+        fold(table, tenant, device_id, heard)
+    for key, at in conditions.items():
+        alerts.refold(table, tenant, device_id, key, at)
+
+
+def _heard(item: Plain) -> Heard | None:
+    source = said.provenance_of(item)
+    where = (source.received_at, source.connection_id)
+    sort_key: str = item["sk"]
+    if sort_key.startswith((keys.SEGMENT, keys.FACTS)):
+        segment = said.segment_of(item)
+        moments = {p.at for p in segment.points}
+        moments |= {f.at for f in segment.facts if (f.path, f.value) != ("presence", "offline")}
+        return Heard(tuple(moments), *where, segment.kind, segment.points, segment.facts)
+    if sort_key.startswith(keys.EVENT):
+        return Heard((said.event_of(item).at,), *where)
+    if sort_key.startswith(keys.MEDIA):
+        return Heard((said.media_of(item).at,), *where)
+    if sort_key.startswith(keys.SIGNAL):
+        signal = said.signal_of(item)
+        return Heard((signal.at,), *where, about=True) if signal.by is None else None
+    return None

@@ -1,0 +1,52 @@
+"""One device: what it has and where it stands, folded from what was heard of it."""
+
+from __future__ import annotations
+
+from chalicelib import vendors
+from chalicelib.model.state import Device, Heard
+from chalicelib.store import devices, keys
+from chalicelib.store.table import ConflictError, Table
+
+_PATIENCE = 3
+"""A device is silent after so many expected intervals without a word."""
+
+
+def silent_after(device: Device) -> int:
+    """Return after how many milliseconds without a word a device counts as offline."""
+    if device.expected_interval:
+        return round(device.expected_interval * _PATIENCE * 1000)
+    return vendors.adapter(device.vendor).silent_after(device.native_id) * 1000
+
+
+def fold(table: Table, tenant: str, device_id: str, heard: list[Heard]) -> None:
+    """Fold what was heard of a device into its item (rarely changed) and its state.
+
+    The device is written before the state: a crash between the two is made good by the retry, which
+    folds the same again.
+    """
+    while True:
+        try:
+            _fold(table, tenant, device_id, heard)
+        except ConflictError:
+            continue  # an operator wrote the device meanwhile: read again
+        return
+
+
+def _fold(table: Table, tenant: str, device_id: str, heard: list[Heard]) -> None:
+    where = keys.device(tenant, device_id), keys.state(tenant, device_id)
+    found = table.get_many(where, consistent=True)
+    device_item, state_item = found.get(where[0]), found.get(where[1])
+    state = devices.state_of(state_item) if state_item else devices.State()
+    if device_item:
+        device = devices.device_of(device_item)
+    else:
+        first = min(heard, key=lambda each: each.received_at)
+        device = Device(device_id, first.connection_id, first.received_at)
+    patience = silent_after(device)
+    for each in heard:
+        state.hear(each, patience)
+        device.hear(each)
+    device.presence = state.presence
+    silent_at = (state.last_heard or 0) + patience
+    devices.save_device(table, tenant, device, device_item, silent_at)
+    devices.save_state(table, tenant, device_id, state, state_item)
