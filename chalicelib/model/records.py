@@ -16,7 +16,6 @@ Quality = Literal["good", "suspect", "bad"]
 Severity = Literal["info", "minor", "warning", "major", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("info", "minor", "warning", "major", "critical")
 MediaKind = Literal["image", "audio", "spectrogram", "video", "file"]
-_NOTHING: Mapping[str, Any] = {}
 
 DISCRIMINATORS = ("class", "cell", "neighbour", "model_instance_id", "feature")
 """Attributes that set apart readings of one metric of one device at one instant."""
@@ -37,7 +36,7 @@ class Measurement:
     unit: str | None = None
     window_ms: int | None = None
     quality: Quality = "good"
-    attributes: Mapping[str, Any] = field(default=_NOTHING)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ def _numbers(event: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def _change(record: Mapping[str, Any]) -> _Change | None:
     """Return what a stream record changed, or ``None`` where nothing but provenance did."""
     image = record["dynamodb"]
-    if record["eventName"] == "REMOVE" or "NewImage" not in image:
+    if "NewImage" not in image or not image["Keys"]["sk"]["S"].startswith(keys.SAID):
         return None
     new = unmarshal(image["NewImage"])
     old = unmarshal(image["OldImage"]) if image.get("OldImage") else None

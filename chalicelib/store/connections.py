@@ -39,7 +39,7 @@ def find(table: Table, identity: str) -> Connection | None:
 
 
 @lru_cache(maxsize=8)
-def _recent(table: Table) -> dict[str, tuple[int, Connection | None]]:
+def _recent(table: Table) -> dict[str, tuple[int, Connection]]:
     """Connections read lately, by id, with the moment of the reading."""
     return {}
 
@@ -52,7 +52,8 @@ def recent(table: Table, identity: str, max_age: int = 2000) -> Connection | Non
     if len(known) > 1000:
         known.clear()
     found = find(table, identity)
-    known[identity] = (now, found)
+    if found is not None:
+        known[identity] = (now, found)
     return found
 
 
@@ -76,6 +77,7 @@ def save(table: Table, connection: Connection) -> None:
         item["g1sk"] = f"{to_rfc3339(connection.created_at)}#{connection.id}"
     read = {VERSION: connection.version} if connection.version else None
     table.replace(_key(connection.id), item, read)
+    _recent(table).pop(connection.id, None)
 
 
 def connections(table: Table, tenant: str, *, limit: int, after: Plain | None) -> Page:

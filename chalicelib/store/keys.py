@@ -8,6 +8,8 @@ from chalicelib.store.table import Key
 
 SEGMENT, FACTS, EVENT, MEDIA, SIGNAL, ALERT = "M#", "F#", "E#", "E!#", "S#", "A#"
 DEVICE, STATE = "DEVICE", "STATE"
+SAID = (SEGMENT, FACTS, EVENT, MEDIA, SIGNAL)
+"""What vendors said, from which everything else follows."""
 
 
 def device_pk(tenant: str, device_id: str) -> str:

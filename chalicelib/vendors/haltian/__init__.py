@@ -1,7 +1,7 @@
-"""Haltian Thingsee: messages of Operations Cloud, from MQTT or an HTTPS push, into the common model.
+"""Haltian Thingsee: messages of Operations Cloud, by MQTT or HTTPS push, as records.
 
-A message is a flat object: a header (``tsmId``, ``tsmEv``, ``tsmTs`` in seconds, ``tsmTuid``) with the
-fields of its kind beside it.  MQTT carries one object, HTTPS an array; answers of the REST API
+A message is a flat object: a header (``tsmId``, ``tsmEv``, ``tsmTs`` in seconds, ``tsmTuid``) with
+the fields of its kind beside it.  MQTT carries one object, HTTPS an array; answers of the REST API
 (``{"data": ...}``) are read too.  What each ``tsmId`` becomes is a table in :mod:`.messages`.
 """
 

@@ -1,4 +1,4 @@
-"""What each ``tsmId`` becomes: a table of sensor fields, and readers for what is not a sensor value.
+"""What each ``tsmId`` becomes: a table of sensor fields, and readers for all else.
 
 Units are those of the vendor's message profiles: millimetres, milli-g, pascals, seconds; signal
 strength is a byte that stands for -128..0 dBm unless the message states dBm itself.
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from chalicelib.model.metrics import METRICS, Value
 from chalicelib.model.records import AlertSignal, Fact, Measurement, Record
-from chalicelib.model.units import convert
+from chalicelib.model.units import convert, tidy
 
 Message = dict[str, Any]
 Reader = Callable[[Message, str, int | None], list[Record] | None]
@@ -25,11 +25,12 @@ class Field(NamedTuple):
     metric: str
     unit: str | None = None  # the wire's unit where it is not the metric's
     states: Mapping[Value, bool] | None = None  # for a boolean metric
+    grid: bool = False  # may be 4 x 4 values
 
 
 _OFF_ON: Mapping[Value, bool] = {0: False, 1: True}
 _CHARGER: Mapping[Value, bool] = {0: False, 1: True, 2: False}  # 2: connected, not charging
-_DISTANCE = (Field("dist", "distance", "mm"),)
+_DISTANCE = (Field("dist", "distance", "mm", grid=True),)
 _INSIDE = (Field("temp", "device_temperature"),)
 
 FIELDS: Mapping[int, tuple[Field, ...]] = {
@@ -115,11 +116,11 @@ def sensor_values(tsm_id: int, body: Message, device: str, at: int | None) -> li
     return [
         _measurement(field, value, device, at, attributes)
         for field in fields
-        for value, attributes in _values(body.get(field.name))
+        for value, attributes in _values(body.get(field.name), grid=field.grid)
     ]
 
 
-def is_value(value: Any) -> bool:
+def is_value(value: Any) -> TypeGuard[Value]:
     """Say whether a wire value may be a measurement: a number or a boolean, never a text."""
     return isinstance(value, int | float)
 
@@ -140,11 +141,11 @@ def model_of(tuid: str) -> str | None:
     return MODELS.get(tuid[:6]) or MODELS.get(tuid[:4])
 
 
-def _values(value: Any) -> Iterator[tuple[Value, Mapping[str, str]]]:
+def _values(value: Any, *, grid: bool) -> Iterator[tuple[Value, Mapping[str, str]]]:
     """Yield the number of a field, or those of a 4 x 4 grid (rows, or all sixteen in one list)."""
     if is_value(value):
         yield value, {}
-    elif isinstance(value, list):
+    elif grid and isinstance(value, list):
         nested = any(isinstance(row, list) for row in value)
         rows = value if nested else [value[start : start + 4] for start in range(0, 16, 4)]
         for y, row in enumerate(rows[:4]):
@@ -179,7 +180,7 @@ def _neighbour(body: Message, device: str, at: int | None) -> list[Record]:
     if is_value(stated):
         value: Value = stated
     elif is_value(byte):
-        value = byte if isinstance(byte, bool) else 128 * byte / 255 - 128
+        value = byte if isinstance(byte, bool) else tidy(128 * byte / 255 - 128)
     else:
         return []
     neighbour = _subject(body, "")

@@ -1,8 +1,8 @@
 """Answers of the Thingsee REST API, which reach the hub as payloads like any other.
 
-``GET /things/{tuid}/alerts`` lists intervals in ISO 8601 without a zone (they are UTC), ``GET
-/things/{tuid}`` describes a device whose id stands only in the path, so it comes as the topic
-``things/{tuid}``; ``timestamp`` is in seconds, ``lat`` and ``lon`` are degrees, as texts or numbers.
+``GET /things/{tuid}/alerts`` lists intervals in ISO 8601 without a zone (they are UTC).
+``GET /things/{tuid}`` describes a device whose id stands only in the path, so it comes on the topic
+``things/{tuid}``; ``timestamp`` is in seconds, ``lat`` and ``lon`` are degrees, texts or numbers.
 """
 
 from __future__ import annotations

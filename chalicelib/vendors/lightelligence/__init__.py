@@ -1,9 +1,9 @@
 """OSRAM Lightelligence: updates of its stream and what devices report to its ingest, as records.
 
 Stream: ``{"type": "attributeUpdate", "payload": {"deviceId", "time", "value", "type"?}}``.
-Ingest: ``{"type": "attributes", "value", "time"?, "deviceId"?, "alias"?}`` on topic ``data-ingest`` and
-``{"type": "<event>", "value"?, "createdAt"?}`` on ``event-ingest``.  Times are RFC 3339 with up to nine
-fraction digits; no message states a unit.
+Ingest: ``{"type": "attributes", "value", "time"?, "deviceId"?, "alias"?}`` on topic
+``data-ingest`` and ``{"type": "<event>", "value"?, "createdAt"?}`` on ``event-ingest``.  Times are
+RFC 3339 with up to nine fraction digits; no message states a unit.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ def _keyed_events(
 
 
 def _state(body: dict[str, Any], device: str, settings: Mapping[str, Any]) -> list[Record]:
-    """Read the device state of the REST API: everything is as of ``lastSeen``."""
+    """Read the device state of the REST API: values are as of ``lastSeen``, silence as of now."""
     at, records = from_iso(body.get("lastSeen")) or None, list[Record]()
     status = body.get("status")
     presence = _PRESENCE.get(status) if isinstance(status, str) else None

@@ -1,8 +1,9 @@
 """relayr Cloud: what its devices publish on MQTT, and the shapes of its import, as records.
 
-Topics ``devices/{deviceId}/measurements``, ``/alerts``, ``/commands`` and so on carry an array of items
-or a single item.  Without a topic an item is known by its content: ``state`` makes an alert, ``value`` a
-measurement.  A ``timestamp`` is Unix milliseconds or ISO 8601; no message states a unit or a severity.
+Topics ``devices/{deviceId}/measurements``, ``/alerts``, ``/commands`` and so on carry an array of
+items or a single item.  Without a topic an item is known by its content: ``state`` makes an alert,
+``value`` a measurement.  A ``timestamp`` is Unix milliseconds or ISO 8601; no message states a unit
+or a severity.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from chalicelib.vendors import Adapter, Item, Payload
 
 VENDOR = "relayr"
 _SILENCE = 3600
-_KINDS = {"data": "measurements", "cmd": "commands"}  # the first generation's topics: v1/{id}/data
+# The first generation's topics are v1/{id}/data and v1/{id}/cmd.
+_KINDS = {"data": "measurements", "readings": "measurements", "cmd": "commands"}
 _EVENTS = {
     "commands": "command",
     "commandResponses": "command_response",
@@ -68,8 +70,10 @@ def normalize(item: Item, payload: Payload) -> Iterable[Record]:
         raise MalformedPayloadError("the item is not an object")
     if item.kind == "message":
         raise MalformedPayloadError("neither a state nor a value, and no topic to say what it is")
-    device = source.device or _text(payload.settings.get("device_id"))
+    device = source.device
     if device is None:
+        device = _text(payload.settings.get("device_id"))
+    if not device:
         raise MalformedPayloadError("no device in the topic, the item or the settings")
     at = _time(body, source.received)
     if item.kind == "measurements":
@@ -87,12 +91,13 @@ def silent_after(_native_id: str) -> int:
 def _address(topic: str) -> tuple[str | None, str | None]:
     """Return the device and the kind of item that a topic names."""
     parts = topic.strip("/").split("/")
-    kind = parts[-1] if len(parts) in {1, 3} and parts[-1] else None
-    kind = _KINDS.get(kind, kind) if kind else None
-    if parts[0] in {"devices", "v1"} and len(parts) > 1:
-        return parts[1] or None, kind
-    known = kind is not None and (kind in _LISTS or kind in _EVENTS)
-    return None, kind if known or parts[0] == "device-groups" else None
+    if parts[0] in {"devices", "v1", "device-groups"}:
+        kind = parts[2] if len(parts) > 2 and parts[2] else None
+        device = parts[1] if len(parts) > 1 and parts[0] != "device-groups" else None
+    else:
+        kind, device = parts[-1] if len(parts) == 1 else None, None
+        kind = kind if kind in _LISTS or kind in _EVENTS else None
+    return device or None, _KINDS.get(kind, kind) if kind else None
 
 
 def _items(body: Any, path: str, device: str | None, kind: str | None) -> Iterator[Item]:
@@ -103,22 +108,25 @@ def _items(body: Any, path: str, device: str | None, kind: str | None) -> Iterat
         lists = [name for name in _LISTS if isinstance(body.get(name), list)]
         if lists:
             # An envelope says itself whose items it holds, whichever topic it came on.
-            owner = _owner(body.get("deviceId"), device)
+            owner = _owner(body, device)
             for name in lists:
                 for index, entry in enumerate(body[name]):
                     source = _Source(owner, body.get("received"), entry)
                     yield Item(_LISTS[name], entry, f"{path}.{name}[{index}]", source)
             return
-    owner = device or _owner(body.get("deviceId"), None)
+    owner = device or _owner(body, None)
     yield Item(kind or _kind_by_content(body), body, path, _Source(owner, None, body))
 
 
-def _owner(stated: Any, otherwise: str | None) -> str | None:
-    return _text(stated) or otherwise
+def _owner(body: dict[str, Any], otherwise: str | None) -> str | None:
+    stated = body.get("deviceId", "")
+    if stated is None or stated == "":
+        return otherwise
+    return stated if isinstance(stated, str) else ""  # unreadable: nobody else's either
 
 
 def _kind_by_content(body: dict[str, Any]) -> str:
-    if "state" in body and ("value" not in body or body["state"] in {"set", "clear"}):
+    if "state" in body and ("value" not in body or body["state"] in ("set", "clear")):
         return "alerts"
     return "measurements" if "value" in body else "message"
 

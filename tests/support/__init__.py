@@ -1,0 +1,1 @@
+"""What tests share: fakes of AWS, a simulated hub, waiting without sleeping."""

@@ -1,0 +1,332 @@
+"""DynamoDB, SQS and S3 in memory, as far as the hub uses them, with a hook at every call.
+
+The fakes speak boto3's client methods, so the hub's own code runs unchanged above them, a hundred times
+faster than through botocore.  ``tests/test_fakes.py`` holds them against the embedded AWS.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import re
+from bisect import bisect_left, insort
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from infra.meter import size_of
+
+Item = dict[str, Any]
+_INDEXES = {"by_time": ("g1pk", "g1sk"), "by_state": ("g2pk", "g2sk")}
+_PAGE = 1024 * 1024
+
+
+def error(code: str, operation: str) -> ClientError:
+    """Return the error that boto3 raises for an AWS error code."""
+    return ClientError({"Error": {"Code": code, "Message": code}}, operation)
+
+
+class Faults:
+    """The hook at every AWS call: ``before`` and ``after`` may raise (throttle, time-out, crash)."""
+
+    def before(self, operation: str) -> None:
+        """Run before the call has any effect."""
+
+    def after(self, operation: str) -> None:
+        """Run after the call took effect and before its answer is seen."""
+
+
+@dataclass
+class Clock:
+    """A clock that only moves when told to.  Milliseconds."""
+
+    now: int = 1_795_000_000_000
+
+    def __call__(self) -> int:
+        return self.now
+
+    def forward(self, milliseconds: int) -> None:
+        """Let time pass."""
+        self.now += milliseconds
+
+
+class FakeDynamoDB:
+    """One table with its two indexes and its stream."""
+
+    def __init__(self, faults: Faults, clock: Clock) -> None:
+        self.faults = faults
+        self.clock = clock
+        self.items: dict[str, dict[str, Item]] = {}
+        self.sorted: dict[str, list[str]] = {}
+        self.stream: list[dict[str, Any]] = []
+
+    def put_item(self, **request: Any) -> Item:
+        """Write an item under a condition."""
+        self.faults.before("PutItem")
+        item = request["Item"]
+        old = self._get(item)
+        _check(request, old, "PutItem")
+        self._set(item, old)
+        self.faults.after("PutItem")
+        return {}
+
+    def update_item(self, **request: Any) -> Item:
+        """Apply ``SET #a = :a, #b = if_not_exists(#b, :b)``."""
+        self.faults.before("UpdateItem")
+        old = self._get(request["Key"])
+        _check(request, old, "UpdateItem")
+        item = dict(old or request["Key"])
+        names, values = request["ExpressionAttributeNames"], request["ExpressionAttributeValues"]
+        expression = request["UpdateExpression"]
+        if not expression.startswith("SET "):
+            raise NotImplementedError(expression)
+        for term in re.split(r",\s*(?![^(]*\))", expression[4:]):
+            name, value = (part.strip() for part in term.split("=", 1))
+            keep = re.fullmatch(r"if_not_exists\((#\w+),\s*(:\w+)\)", value)
+            if keep:
+                item.setdefault(names[name], values[keep[2]])
+            else:
+                item[names[name]] = values[value]
+        self._set(item, old)
+        self.faults.after("UpdateItem")
+        return {}
+
+    def delete_item(self, **request: Any) -> Item:
+        """Remove an item."""
+        self.faults.before("DeleteItem")
+        old = self._get(request["Key"])
+        _check(request, old, "DeleteItem")
+        if old is not None:
+            pk, sk = old["pk"]["S"], old["sk"]["S"]
+            del self.items[pk][sk]
+            self.sorted[pk].remove(sk)
+            self._record("REMOVE", old, None)
+        self.faults.after("DeleteItem")
+        return {}
+
+    def get_item(self, **request: Any) -> Item:
+        """Read an item."""
+        self.faults.before("GetItem")
+        found = self._get(request["Key"])
+        self.faults.after("GetItem")
+        return {"Item": dict(found)} if found else {}
+
+    def batch_get_item(self, **request: Any) -> Item:
+        """Read many items."""
+        self.faults.before("BatchGetItem")
+        ((name, wanted),) = request["RequestItems"].items()
+        found = [dict(item) for key in wanted["Keys"] if (item := self._get(key))]
+        self.faults.after("BatchGetItem")
+        return {"Responses": {name: found}, "UnprocessedKeys": {}}
+
+    def query(self, **request: Any) -> Item:
+        """Read a range of a partition or of an index."""
+        self.faults.before("Query")
+        index = request.get("IndexName")
+        pk_name, sk_name = _INDEXES[index] if index else ("pk", "sk")
+        values = request["ExpressionAttributeValues"]
+        items = self._partition(values[":p"]["S"], pk_name, sk_name, index)
+        if ":l" in values:
+            low, high = values[":l"]["S"], values[":h"]["S"]
+            if low > high:
+                raise error("ValidationException", "Query")
+            items = [i for i in items if low <= i[sk_name]["S"] <= high]
+        if not request.get("ScanIndexForward", True):
+            items.reverse()
+        start = request.get("ExclusiveStartKey")
+        if start:
+            place = _order(start, sk_name)
+            later = request.get("ScanIndexForward", True)
+            items = [
+                i
+                for i in items
+                if (_order(i, sk_name) > place if later else _order(i, sk_name) < place)
+            ]
+        page, size = [], 0
+        for item in items:
+            if len(page) == request.get("Limit", len(items)) or size > _PAGE:
+                break
+            page.append(dict(item))
+            size += size_of(item)
+        answer: Item = {"Items": page, "Count": len(page)}
+        full = len(page) == request.get("Limit", -1)
+        if page and (full or len(page) < len(items)):
+            last = page[-1]
+            answer["LastEvaluatedKey"] = {
+                n: last[n] for n in dict.fromkeys(("pk", "sk", pk_name, sk_name))
+            }
+        self.faults.after("Query")
+        return answer
+
+    def _partition(self, value: str, pk_name: str, sk_name: str, index: str | None) -> list[Item]:
+        if index is None:
+            return [self.items[value][sk] for sk in self.sorted.get(value, [])]
+        found = [
+            item
+            for partition in self.items.values()
+            for item in partition.values()
+            if item.get(pk_name, {}).get("S") == value and sk_name in item
+        ]
+        return sorted(found, key=lambda item: _order(item, sk_name))
+
+    def _get(self, key: Item) -> Item | None:
+        return self.items.get(key["pk"]["S"], {}).get(key["sk"]["S"])
+
+    def _set(self, item: Item, old: Item | None) -> None:
+        if old == item:
+            return  # as DynamoDB: a write that changes nothing leaves no stream record
+        pk, sk = item["pk"]["S"], item["sk"]["S"]
+        if old is None:
+            insort(self.sorted.setdefault(pk, []), sk)
+        self.items.setdefault(pk, {})[sk] = dict(item)
+        self._record("INSERT" if old is None else "MODIFY", old, dict(item))
+
+    def _record(self, name: str, old: Item | None, new: Item | None) -> None:
+        some = new or old or {}
+        number = f"{len(self.stream) + 1:021d}"
+        image: Item = {
+            "ApproximateCreationDateTime": self.clock() // 1000,
+            "Keys": {"pk": some["pk"], "sk": some["sk"]},
+            "SequenceNumber": number,
+            "SizeBytes": 1,
+            "StreamViewType": "NEW_AND_OLD_IMAGES",
+        }
+        if new is not None:
+            image["NewImage"] = new
+        if old is not None:
+            image["OldImage"] = old
+        self.stream.append(
+            {
+                "eventID": number,
+                "eventName": name,
+                "eventVersion": "1.1",
+                "eventSource": "aws:dynamodb",
+                "awsRegion": "eu-west-1",
+                "dynamodb": image,
+                "eventSourceARN": "arn:aws:dynamodb:eu-west-1:000000000000:table/hub/stream/x",
+            }
+        )
+
+
+@dataclass
+class FakeMessage:
+    """One message of a queue."""
+
+    id: str
+    body: str
+    visible_at: int
+    received: int = 0
+
+
+class FakeSQS:
+    """Queues with delay, visibility, and redrive to a dead-letter queue."""
+
+    def __init__(self, faults: Faults, clock: Clock) -> None:
+        self.faults = faults
+        self.clock = clock
+        self.queues: dict[str, dict[str, FakeMessage]] = {}
+        self._ids = itertools.count()
+
+    def send_message_batch(self, **request: Any) -> Item:
+        """Put up to ten messages on a queue; the hook may refuse single entries."""
+        self.faults.before("SendMessageBatch")
+        done, failed = [], []
+        for entry in request["Entries"]:
+            if getattr(self.faults, "refuses", lambda _: False)("SendMessageBatch"):
+                failed.append({"Id": entry["Id"], "Code": "InternalError", "SenderFault": False})
+                continue
+            identity = f"m{next(self._ids)}"
+            visible = self.clock() + entry.get("DelaySeconds", 0) * 1000
+            queue = self.queues.setdefault(request["QueueUrl"], {})
+            queue[identity] = FakeMessage(identity, entry["MessageBody"], visible)
+            done.append({"Id": entry["Id"], "MessageId": identity})
+        self.faults.after("SendMessageBatch")
+        return {"Successful": done, "Failed": failed}
+
+    def send_message(self, **request: Any) -> Item:
+        """Put one message on a queue."""
+        entry = {"Id": "0", **request}
+        answer = self.send_message_batch(QueueUrl=request["QueueUrl"], Entries=[entry])
+        if answer["Failed"]:
+            raise error("InternalError", "SendMessage")
+        return {"MessageId": answer["Successful"][0]["MessageId"]}
+
+    def visible(self, url: str) -> list[FakeMessage]:
+        """Return the messages of a queue that may be received now."""
+        now = self.clock()
+        return [m for m in self.queues.get(url, {}).values() if m.visible_at <= now]
+
+
+class FakeS3:
+    """One bucket."""
+
+    def __init__(self, faults: Faults) -> None:
+        self.faults = faults
+        self.objects: dict[str, bytes] = {}
+        self.names: list[str] = []
+
+    def put_object(self, **request: Any) -> Item:
+        """Write an object."""
+        self.faults.before("PutObject")
+        if request["Key"] not in self.objects:
+            insort(self.names, request["Key"])
+        self.objects[request["Key"]] = bytes(request["Body"])
+        self.faults.after("PutObject")
+        return {}
+
+    def get_object(self, **request: Any) -> Item:
+        """Read an object."""
+        self.faults.before("GetObject")
+        if request["Key"] not in self.objects:
+            raise error("NoSuchKey", "GetObject")
+        self.faults.after("GetObject")
+        return {"Body": io.BytesIO(self.objects[request["Key"]])}
+
+    def list_objects_v2(self, **request: Any) -> Item:
+        """List objects by prefix."""
+        self.faults.before("ListObjectsV2")
+        begin = bisect_left(self.names, request["Prefix"])
+        found = list(
+            itertools.takewhile(lambda n: n.startswith(request["Prefix"]), self.names[begin:])
+        )
+        self.faults.after("ListObjectsV2")
+        return {"Contents": [{"Key": name} for name in found], "IsTruncated": False}
+
+
+@dataclass
+class FakeAws:
+    """All three, with one hook and one clock."""
+
+    faults: Faults = field(default_factory=Faults)
+    clock: Clock = field(default_factory=Clock)
+
+    def __post_init__(self) -> None:
+        self.dynamodb = FakeDynamoDB(self.faults, self.clock)
+        self.sqs = FakeSQS(self.faults, self.clock)
+        self.s3 = FakeS3(self.faults)
+
+    def client(self, service: str) -> Any:
+        """Return the fake of a service, as ``boto3.client`` would."""
+        return getattr(self, service)
+
+
+def _order(item: Item, sk_name: str) -> tuple[str, str, str]:
+    return item[sk_name]["S"], item["pk"]["S"], item["sk"]["S"]
+
+
+_CONDITIONS: dict[str, Callable[[Item, Item | None], bool]] = {
+    "#v = :v": lambda request, old: (
+        old is not None
+        and old.get(request["ExpressionAttributeNames"]["#v"])
+        == request["ExpressionAttributeValues"][":v"]
+    ),
+    "attribute_not_exists(#p)": lambda _, old: old is None,
+}
+
+
+def _check(request: Item, old: Item | None, operation: str) -> None:
+    condition = request.get("ConditionExpression")
+    if condition is not None and not _CONDITIONS[condition](request, old):
+        raise error("ConditionalCheckFailedException", operation)
