@@ -242,6 +242,8 @@ class _Assembler:
         ordinal: int,
         path: str,
     ) -> None:
+        if "." in record.metric and not self._public(record.metric):
+            return
         value = record.value
         if not isinstance(value, bool) and isinstance(value, int) and abs(value) > 2**53:
             value = float(value)
@@ -270,16 +272,16 @@ class _Assembler:
         path, value = record.path, record.value
         if path.startswith("attributes."):
             name = path.removeprefix("attributes.")
-            if len(name) > NAME_LIMIT or (is_secret(name) and not self._allowed(name)):
+            if len(name) > NAME_LIMIT or not self._public(name):
                 return
         if path == "parent_id" and isinstance(value, str):
             value = self._device(value)
-        if isinstance(value, str):
-            value = value[:TEXT_LIMIT]
+        value = value[:TEXT_LIMIT] if isinstance(value, str) else readable(value)
         self._group(device_id, kind, at, same).facts.append(FactAt(path, value, at))
 
-    def _allowed(self, name: str) -> bool:
-        return self.identifiers and bool(redacted({name.rsplit(".", 1)[-1]: 1}, identifiers=True))
+    def _public(self, name: str) -> bool:
+        """Say whether a vendor's own name may be stored: it names no secret, no forbidden identifier."""
+        return not is_secret(name, identifiers=self.identifiers)
 
     def _event(  # noqa: PLR0913 - the parts of one event
         self, device_id: str, kind: str, at: int, data: Any, same: tuple[str, int], path: str

@@ -90,11 +90,11 @@ def redacted(value: Any, *, identifiers: bool = False) -> Any:
     return readable(value)
 
 
-def is_secret(path: str) -> bool:
-    """Say whether a dotted path names a secret or a personal identifier in any of its parts."""
-    return bool(_SECRET.search(path)) or any(
-        part.lower() in _IDENTIFIERS for part in path.split(".")
-    )
+def is_secret(path: str, *, identifiers: bool = False) -> bool:
+    """Say whether a dotted path names a secret, or (unless allowed) a personal identifier."""
+    if _SECRET.search(path):
+        return True
+    return not identifiers and any(part.lower() in _IDENTIFIERS for part in path.split("."))
 
 
 def readable(value: Any) -> Any:

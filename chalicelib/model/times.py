@@ -17,9 +17,11 @@ DAY = 24 * HOUR
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST = -62_135_596_800_000  # 0001-01-01T00:00:00.000Z
 _LAST = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
-_NUMBER = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?")
+_ABSURD = 1e20
+_NUMBER = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?", re.ASCII)
 _ISO = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?\s*([Zz]|[+-]\d\d(?::?\d\d)?)?"
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?\s*([Zz]|[+-]\d\d(?::?\d\d)?)?",
+    re.ASCII,
 )
 
 
@@ -36,7 +38,7 @@ def from_rfc3339(text: str) -> int | None:
         return None
     if match[8] not in "Zz" and ":" not in match[8]:
         return None
-    return from_iso(text)
+    return _moment(match)
 
 
 def from_iso(value: Any) -> int | None:
@@ -44,11 +46,11 @@ def from_iso(value: Any) -> int | None:
 
     Without a zone the text is UTC (Haltian's alert history is written so).
     """
-    if not isinstance(value, str):
-        return None
-    match = _ISO.fullmatch(value.strip())
-    if match is None:
-        return None
+    match = _ISO.fullmatch(value.strip()) if isinstance(value, str) else None
+    return (_moment(match) or None) if match else None
+
+
+def _moment(match: re.Match[str]) -> int | None:
     year, month, day, hour, minute = (int(part) for part in match.groups()[:5])
     second = int(match[6] or 0)
     milli = int(((match[7] or "") + "000")[:3])
@@ -102,7 +104,7 @@ def _number(value: Any) -> float | int | None:
         return float(text) if "." in text else int(text)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return value if math.isfinite(value) else None
+    return value if abs(value) < _ABSURD else None  # false for NaN and infinity
 
 
 def _from_number(value: Any, factor: int) -> int | None:

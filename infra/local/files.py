@@ -37,7 +37,7 @@ class Folder:
                 folder.mkdir(parents=True, exist_ok=True)
             except (FileExistsError, NotADirectoryError, PermissionError) as error:
                 raise MistakeError(f"cannot keep files in {folder}: {error.strerror}") from error
-            probe = folder / ".room"
+            probe = folder / f".room.{os.getpid()}"
             try:
                 with probe.open("wb") as file:
                     file.write(b"\0" * _PROBE)
