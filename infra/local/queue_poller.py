@@ -101,7 +101,11 @@ class QueuePoller:
         messages = self._call(self._source.batch_size, wait=1)
         until = time.monotonic() + min(self._source.window_seconds, _LONGEST_WINDOW)
         while messages and len(messages) < self._source.batch_size and time.monotonic() < until:
-            more = self._call(self._source.batch_size - len(messages), wait=0)
+            try:
+                more = self._call(self._source.batch_size - len(messages), wait=0)
+            except Exception:
+                _LOG.exception("%s: receiving failed", self._name)
+                break
             messages += more
             if not more:
                 time.sleep(0.02)
