@@ -65,7 +65,9 @@ _GLOBAL_V6 = IPv6Network("2000::/3")
 
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]*|[0-9]+")
 _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*\.?")
+_PLACE = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]+)(?::([0-9]{1,5}))?")
 _PORTS = {"http": 80, "https": 443}
+_LAST_PORT = 65_535
 _LONGEST_NAME = 253
 _LONGEST_URL = 2048
 
@@ -131,7 +133,6 @@ def target(url: str) -> Target:
         raise BadTargetError("a URL with characters that no URL has")
     try:
         parts = urlsplit(url)
-        port = parts.port
     except ValueError as error:
         raise BadTargetError(f"not a URL: {error}") from None
     scheme = parts.scheme.lower()
@@ -139,13 +140,17 @@ def target(url: str) -> Target:
         raise BadTargetError("the scheme must be https")
     if "@" in parts.netloc:
         raise BadTargetError("a URL must not hold user information")
-    if port == 0 or parts.netloc.endswith(":"):
-        raise BadTargetError("port 0 and an empty port are refused")
-    host, address = _host(parts.hostname or "", bracketed="[" in parts.netloc)
+    place = _PLACE.fullmatch(parts.netloc)
+    if place is None:
+        raise BadTargetError("not a host and port")
+    port = int(place[2]) if place[2] else _PORTS[scheme]
+    if not 0 < port <= _LAST_PORT:
+        raise BadTargetError("a port from 1 to 65535")
+    host, address = _host(place[1])
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
     if parts.query:
         path += "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~-._?[]")
-    return Target(scheme, host, port or _PORTS[scheme], path, address)
+    return Target(scheme, host, port, path, address)
 
 
 def literal(host: str) -> Address | None:
@@ -177,13 +182,13 @@ def literal(host: str) -> Address | None:
     return IPv4Address(value)
 
 
-def _host(text: str, *, bracketed: bool) -> tuple[str, Address | None]:
+def _host(text: str) -> tuple[str, Address | None]:
     # Full-width digits and ideographic full stops are digits and dots to a resolver.
     host = unicodedata.normalize("NFKC", text).replace("\u3002", ".").lower()
-    if not host:
-        raise BadTargetError("a URL without a host")
-    if (":" in host) != bracketed:
-        raise BadTargetError("an IPv6 address needs brackets, and nothing else has them")
+    if host.startswith("["):
+        host = host[1:-1]
+        if ":" not in host:
+            raise BadTargetError("only an IPv6 address has brackets")
     address = literal(host)
     if address is not None:
         return str(address), address

@@ -25,12 +25,14 @@ from chalicelib.model.records import (
     Record,
     Rejected,
 )
-from chalicelib.model.times import DAY, hour_of, to_rfc3339
+from chalicelib.model.times import DAY, FIRST, hour_of, to_rfc3339
 
 NAME_LIMIT = 255
 """Characters of a metric name, an attribute path, an alert key or a discriminator."""
 TEXT_LIMIT = 1024
 """Characters kept of a string attribute; the whole text stays in the archive."""
+LINK_LIMIT = 8192
+"""Characters of a media reference or link."""
 DATA_LIMIT = 256 * 1024
 """Characters of an event's data as JSON: an item of the table holds 400 KB."""
 POINTS_PER_SEGMENT = 2000
@@ -213,6 +215,10 @@ class _Assembler:
                 data = redacted(record.data, identifiers=self.identifiers)
                 self._event(device_id, record.type, at, data, (same, ordinal), path)
             case Media():
+                if max(len(record.reference), len(record.url or "")) > LINK_LIMIT:
+                    reason = f"a link of more than {LINK_LIMIT} characters"
+                    self.out.rejected.append(Rejected(path, reason))
+                    return
                 identity = digest("media", device_id, record.kind, record.reference, same)
                 self.out.media.append(MediaRecord(identity, device_id, record, at))
             case AlertSignal():
@@ -322,7 +328,8 @@ def measurement_json(device_id: str, point: Point) -> dict[str, Any]:
     """Return a measurement as the API and deliveries show it, without provenance."""
     window = None
     if point.window_ms:
-        window = {"start": to_rfc3339(point.at - point.window_ms), "end": to_rfc3339(point.at)}
+        start = max(point.at - point.window_ms, FIRST)
+        window = {"start": to_rfc3339(start), "end": to_rfc3339(point.at)}
     return {
         "id": measurement_id(device_id, point),
         "device_id": device_id,

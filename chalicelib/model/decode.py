@@ -35,16 +35,20 @@ def gunzip(data: bytes, limit: int = BODY_LIMIT) -> bytes:
 
     Raises :class:`TooLargeError` above the limit and :class:`MalformedPayloadError` for damage.
     """
-    engine = zlib.decompressobj(wbits=31)
-    try:
-        plain = engine.decompress(data, limit + 1)
-    except zlib.error as error:
-        raise MalformedPayloadError(f"damaged gzip: {error}") from error
-    if len(plain) > limit:
-        raise TooLargeError(f"more than {limit} bytes after decompression")
-    if not engine.eof:
-        raise MalformedPayloadError("damaged gzip: it ends too early")
-    return plain
+    plain, rest = b"", data
+    while True:
+        engine = zlib.decompressobj(wbits=31)
+        try:
+            plain += engine.decompress(rest, limit + 1 - len(plain))
+        except zlib.error as error:
+            raise MalformedPayloadError(f"damaged gzip: {error}") from error
+        if len(plain) > limit:
+            raise TooLargeError(f"more than {limit} bytes after decompression")
+        if not engine.eof:
+            raise MalformedPayloadError("damaged gzip: it ends too early")
+        rest = engine.unused_data.lstrip(b"\0")  # padding is allowed, and so is another member
+        if not rest:
+            return plain
 
 
 def is_gzip(data: bytes) -> bool:

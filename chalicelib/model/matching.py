@@ -6,6 +6,7 @@ literal and anchored.  A key that the record lacks does not match; ``{}`` matche
 
 from __future__ import annotations
 
+import json
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -107,8 +108,6 @@ def problems(rules: Any) -> list[tuple[str, str]]:
 
 @lru_cache(maxsize=1024)
 def _cached(text: str) -> Matcher:
-    import json  # noqa: PLC0415 - only the uncached path reads the text back
-
     return compiled(json.loads(text))
 
 
@@ -163,7 +162,11 @@ def _wrong_condition(value: Any) -> str | None:
         return f"metric {detail}"
     if value["op"] not in OPERATORS:
         return f"op must be one of {' '.join(OPERATORS)}"
-    return None if isinstance(value["value"], bool | int | float) else "value must be a number or a boolean"
+    return (
+        None
+        if isinstance(value["value"], bool | int | float)
+        else "value must be a number or a boolean"
+    )
 
 
 @dataclass(frozen=True, slots=True)

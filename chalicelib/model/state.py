@@ -7,7 +7,7 @@ equals the later arrival, so that duplicates and reordering of payloads end in t
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from chalicelib.model.assembly import FactAt, Point
 from chalicelib.model.metrics import kind_of
@@ -19,6 +19,15 @@ LOCATION = ("latitude", "longitude", "address", "city", "country", "building", "
 _PLAIN = ("name", "model", "firmware", "parent_id")
 # Evidence of presence at one moment: what a vendor states outranks what a record implies.
 _IMPLIED, _STATED_ONLINE, _STATED_OFFLINE, _SILENT = range(4)
+
+
+class Source(NamedTuple):
+    """Through what a latest value came, and when."""
+
+    received_at: int
+    connection_id: str
+    receipt_id: str
+    adapter_version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +44,22 @@ class Heard:
     points: tuple[Point, ...] = ()
     facts: tuple[FactAt, ...] = ()
     about: bool = False
+    receipt_id: str = ""
+    adapter_version: int = 0
+
+    @property
+    def source(self) -> Source:
+        """Where it came from."""
+        return Source(
+            self.received_at, self.connection_id, self.receipt_id, self.adapter_version
+        )
 
 
 @dataclass(slots=True)
 class State:
     """Latest value of each metric (and discriminator), last seen, and presence with its evidence."""
 
-    latest: dict[tuple[Any, ...], tuple[Point, int]] = field(default_factory=dict)
+    latest: dict[tuple[Any, ...], tuple[Point, Source]] = field(default_factory=dict)
     last_seen: int | None = None
     last_heard: int | None = None
     evidence: tuple[int, int] = (-(10**15), -1)
@@ -68,7 +86,7 @@ class State:
         self.last_heard = max(heard.received_at, self.last_heard or heard.received_at)
         for point in heard.points:
             if point.at <= horizon:
-                self._value(point, heard.received_at)
+                self._value(point, heard.source)
         for fact in heard.facts:
             if fact.path == "presence" and fact.at <= horizon:
                 rank = _STATED_ONLINE if fact.value == "online" else _STATED_OFFLINE
@@ -78,14 +96,14 @@ class State:
         """Fold in that the device has been silent too long; any newer record brings it back."""
         self.evidence = max(self.evidence, (self.evidence[0], _SILENT))
 
-    def _value(self, point: Point, received_at: int) -> None:
+    def _value(self, point: Point, source: Source) -> None:
         name = (point.metric, *point.discriminator)
         known = self.latest.get(name)
         if known is None:
             if len(self.latest) < NAMES_LIMIT:
-                self.latest[name] = (point, received_at)
-        elif (point.at, received_at) >= (known[0].at, known[1]):
-            self.latest[name] = (point, received_at)
+                self.latest[name] = (point, source)
+        elif (point.at, source) >= (known[0].at, known[1]):
+            self.latest[name] = (point, source)
 
 
 @dataclass(slots=True)

@@ -10,17 +10,19 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST = -62_135_596_800_000  # 0001-01-01T00:00:00.000Z
+FIRST = -62_135_596_800_000
+"""0001-01-01T00:00:00.000Z: the first moment that RFC 3339 can write."""
 _LAST = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
 _ABSURD = 1e20
 _NUMBER = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?", re.ASCII)
 _ISO = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?\s*([Zz]|[+-]\d\d(?::?\d\d)?)?",
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?\s*([Zz]|[+-]\d\d(?::?[0-5]\d)?)?",
     re.ASCII,
 )
 
@@ -60,7 +62,7 @@ def _moment(match: re.Match[str]) -> int | None:
         return None
     delta = at - _EPOCH
     moment = (delta.days * 86_400 + delta.seconds + max(second - 59, 0)) * 1000 + milli
-    return moment if _FIRST <= moment <= _LAST and second <= 60 else None
+    return moment if FIRST <= moment <= _LAST and second <= 60 else None
 
 
 def from_seconds(value: Any) -> int | None:
@@ -96,32 +98,27 @@ def _zone(text: str | None) -> timezone:
     return timezone(timedelta(minutes=-minutes if text[0] == "-" else minutes))
 
 
-def _number(value: Any) -> float | int | None:
+def _number(value: Any) -> Decimal | int | None:
+    """Return what was written, exactly: cutting digits of a float would cut 0.251 s to 250 ms."""
     if isinstance(value, str):
         text = value.strip()
-        if not _NUMBER.fullmatch(text):
-            return None
-        return float(text) if "." in text else int(text)
+        return Decimal(text) if _NUMBER.fullmatch(text) else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return value if abs(value) < _ABSURD else None  # false for NaN and infinity
+    if not abs(value) < _ABSURD:  # true for NaN and infinity
+        return None
+    return Decimal(repr(value)) if isinstance(value, float) else value
 
 
 def _from_number(value: Any, factor: int) -> int | None:
     number = _number(value)
-    if number is None or number == 0:
-        return None
-    if isinstance(number, float):
-        # 1657195118.251 * 1000 is 1657195118250.9999: a nudge below a microsecond before the cut.
-        number = math.floor(number * factor + 1e-4)
-    else:
-        number *= factor
-    return number if _FIRST <= number <= _LAST and number != 0 else None
+    moment = math.floor(number * factor) if number is not None else 0
+    return moment if FIRST <= moment <= _LAST and moment != 0 else None
 
 
 def _length(value: Any, factor: float) -> int | None:
     number = _number(value)
     if number is None or number <= 0:
         return None
-    length = round(number * factor)
+    length = round(float(number) * factor)
     return length if 0 < length <= 400 * DAY else None

@@ -77,7 +77,15 @@ def _heard(item: Plain) -> Heard | None:
         segment = said.segment_of(item)
         moments = {p.at for p in segment.points}
         moments |= {f.at for f in segment.facts if (f.path, f.value) != ("presence", "offline")}
-        return Heard(tuple(moments), *where, segment.kind, segment.points, segment.facts)
+        return Heard(
+            tuple(moments),
+            *where,
+            segment.kind,
+            segment.points,
+            segment.facts,
+            receipt_id=source.receipt_id,
+            adapter_version=source.adapter_version,
+        )
     if sort_key.startswith(keys.EVENT):
         return Heard((said.event_of(item).at,), *where)
     if sort_key.startswith(keys.MEDIA):

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from chalicelib import vendors
 from chalicelib.model.state import Device, Heard
+from chalicelib.model.times import DAY
 from chalicelib.store import devices, keys
 from chalicelib.store.table import ConflictError, Table
 
 _PATIENCE = 3
 """A device is silent after so many expected intervals without a word."""
 
+_NEVER = 400 * DAY
+
 
 def silent_after(device: Device) -> int:
-    """Return after how many milliseconds without a word a device counts as offline."""
+    """Return after how many milliseconds without a word a device counts as offline.
+
+    A child (a parking spot, a zone) speaks when something changes; whether it is there, its parent tells.
+    """
     if device.expected_interval:
         return round(device.expected_interval * _PATIENCE * 1000)
+    if device.fact("parent_id"):
+        return _NEVER
     return vendors.adapter(device.vendor).silent_after(device.native_id) * 1000
 
 
@@ -47,6 +55,16 @@ def _fold(table: Table, tenant: str, device_id: str, heard: list[Heard]) -> None
         state.hear(each, patience)
         device.hear(each)
     device.presence = state.presence
+    parent = device.fact("parent_id")
+    if parent and (device_item is None or "parent_id" not in devices.device_of(device_item).facts):
+        _register(table, tenant, Device(parent, device.connection_id, device.registered_at))
     silent_at = (state.last_heard or 0) + patience
     devices.save_device(table, tenant, device, device_item, silent_at)
     devices.save_state(table, tenant, device_id, state, state_item)
+
+
+def _register(table: Table, tenant: str, device: Device) -> None:
+    """Make sure that a device exists which nobody has heard of but through its children."""
+    known, _ = devices.load_device(table, tenant, device.id)
+    if known is None:
+        devices.save_device(table, tenant, device, None, 0)

@@ -1,8 +1,8 @@
 """Soundsensing: webhooks about sound, vibration, alarms and media of a machine, as records.
 
-A webhook is ``{"event_type": "soundlevel.added", "event_id": ..., "data": [...]}``: one type and a list
-of its entries (one entry may stand without the list).  What each type becomes is in :mod:`.messages`.
-Times are epoch seconds; the lengths called ``period`` are microseconds or seconds, by type.
+A webhook is ``{"event_type": "soundlevel.added", "event_id": ..., "data": [...]}``: one type and a
+list of its entries (one entry may stand without the list).  What each type becomes is in
+:mod:`.messages`.  Times are epoch seconds; ``period`` is microseconds or seconds, by type.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import Any
 
 from chalicelib.model.records import MalformedPayloadError, Record
 from chalicelib.vendors import Adapter, Item, Payload
-from chalicelib.vendors.soundsensing.messages import MEDIA, READERS, unlisted
+from chalicelib.vendors.soundsensing.messages import READERS, unlisted
+from chalicelib.vendors.soundsensing.recordings import MEDIA
 
 _SILENCE = 2 * 3600
 
@@ -44,21 +45,22 @@ def normalize(item: Item, payload: Payload) -> Iterable[Record]:
 
 
 def silent_after(_native_id: str) -> int:
-    """Return two hours: devices report every minute to every hour, and no interval is documented."""
+    """Return two hours: devices report every minute to every hour; no interval is documented."""
     return _SILENCE
 
 
 def _kind(event_type: Any) -> str:
     # Prose asks for capitals, the enumeration is lower case; subscriptions lack the ".added".
-    kind = event_type.strip().lower().removesuffix(".added") if isinstance(event_type, str) else ""
+    stated = event_type if isinstance(event_type, str) else ""
+    kind = stated.strip().lower().removesuffix(".added")
     if not kind:
         raise MalformedPayloadError("event_type is missing or no text", "event_type")
     return kind
 
 
 def _item(kind: str, body: Any, path: str) -> Item:
-    # A clip that is sent again with a freshly signed link, or now uploaded, is the same clip.  Values
-    # are compared whole: a corrected one under the same id must be able to replace the first.
+    # A clip sent again with a freshly signed link, or now uploaded, is the same clip.  Values are
+    # compared whole: a corrected one under the same id must be able to replace the first one.
     identity = None
     if kind in MEDIA and isinstance(body, dict):
         name = body.get("id") or [body.get("device_id"), body.get("filename")]

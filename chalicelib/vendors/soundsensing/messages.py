@@ -7,7 +7,7 @@ microseconds, every other ``period`` in seconds.  Vibration states no unit and i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple
 
 from chalicelib.model.decode import leaves
 from chalicelib.model.metrics import METRICS
@@ -18,8 +18,6 @@ from chalicelib.model.records import (
     Fact,
     MalformedPayloadError,
     Measurement,
-    Media,
-    MediaKind,
     Record,
     Severity,
 )
@@ -30,9 +28,17 @@ from chalicelib.model.times import (
     seconds_as_millis,
     to_rfc3339,
 )
+from chalicelib.vendors.soundsensing.fields import (
+    Entry,
+    device_if_any,
+    device_of,
+    identifier,
+    is_value,
+    text,
+)
+from chalicelib.vendors.soundsensing.recordings import audio_clip, device_media, spectrogram
 
 VENDOR = "soundsensing"
-Entry = dict[str, Any]
 Reader = Callable[[Entry, Mapping[str, Any]], Iterable[Record]]
 
 
@@ -83,22 +89,9 @@ DEVICE_ATTRIBUTES: Mapping[str, str] = {
     "organization_id": "organization_id",
 }
 """Fields of a device and their attributes: its ``device_id`` is the hardware's, nobody else's."""
-MEDIA: Mapping[str, str] = {
-    "audio_clip": "start_time",
-    "spectrogram": "created_at",
-    "device_media": "start_time",
-}
-"""Types of media and the field that holds their moment."""
-_KINDS: Mapping[MediaKind, tuple[str, ...]] = {
-    "audio": ("wav", "mp3", "flac", "ogg", "m4a", "aac", "opus"),
-    "image": ("jpg", "jpeg", "png", "gif", "webp", "bmp", "svg", "tif", "tiff"),
-    "video": ("mkv", "mp4", "mov", "avi", "webm", "mpg", "mpeg", "m4v"),
-}
-_KIND_BY_SUFFIX = {suffix: kind for kind, suffixes in _KINDS.items() for suffix in suffixes}
 _EVENT_TIMES = ("timestamp", "end_time", "created_at")
 _MICROS_FROM = 100_000 * 1000
-"""A classification's period of 100 000 and more is in microseconds (here: as if it were seconds)."""
-_LONGEST_CLIP = 1e9
+"""From a ``period`` of 100 000 on, a classification's is in microseconds (here read as seconds)."""
 
 
 def summary(kind: str) -> Reader:
@@ -106,12 +99,12 @@ def summary(kind: str) -> Reader:
     fields, window, names = SUMMARIES[kind]
 
     def read(entry: Entry, _settings: Mapping[str, Any]) -> Iterator[Record]:
-        device, at = _device(entry), from_seconds(entry.get("end_time"))
+        device, at = device_of(entry), from_seconds(entry.get("end_time"))
         length = window(entry.get("period"))
-        attributes = {name: entry[name] for name in names if _text(entry.get(name))}
+        attributes = {name: entry[name] for name in names if text(entry.get(name))}
         for field, metric in fields:
             value = entry.get(field)
-            if isinstance(value, int | float):
+            if is_value(value):
                 unit = METRICS[metric].unit
                 yield Measurement(device, metric, value, at, unit, length, "good", attributes)
 
@@ -120,15 +113,16 @@ def summary(kind: str) -> Reader:
 
 def alarm(entry: Entry, _settings: Mapping[str, Any]) -> Iterator[Record]:
     """Read an alarm: a raise and, where it is already resolved, its clear."""
-    device, at = _device(entry), from_seconds(entry.get("timestamp"))
-    kind = _text(entry.get("alarm_type"))
+    device, at = device_of(entry), from_seconds(entry.get("timestamp"))
+    kind = text(entry.get("alarm_type"))
     # Only device, time and type are required: without an id they are the alarm's name.
-    key = _text(entry.get("id")) or f"{device}.{at or 0}.{kind or ''}"
+    key = text(entry.get("id")) or f"{device}.{at or 0}.{kind or ''}"
     name = f"alarm.{kind}" if kind else "alarm"
     severity = SEVERITIES.get(kind or "", "warning")
-    yield AlertSignal(device, key, "raise", at, name, severity, _text(entry.get("description")))
+    yield AlertSignal(device, key, "raise", at, name, severity, text(entry.get("description")))
     if entry.get("resolved") is True:
-        resolved = from_seconds(entry.get("resolution_time")) or from_seconds(entry.get("created_at"))
+        resolved = from_seconds(entry.get("resolution_time"))
+        resolved = resolved or from_seconds(entry.get("created_at"))
         # A raise at the arrival can only be cleared then; no clear precedes its raise.
         until = None if at is None else max(at, resolved or at)
         yield AlertSignal(device, key, "clear", until)
@@ -136,7 +130,7 @@ def alarm(entry: Entry, _settings: Mapping[str, Any]) -> Iterator[Record]:
 
 def device_metric(entry: Entry, settings: Mapping[str, Any]) -> Iterator[Record]:
     """Read a device's free-form ``data``: numbers and booleans are values, texts are attributes."""
-    device, data = _device(entry), entry.get("data")
+    device, data = device_of(entry), entry.get("data")
     if data is not None and not isinstance(data, dict):
         raise MalformedPayloadError("data is not an object", "data")
     since, until = _bounds(entry.get("time"))
@@ -164,7 +158,7 @@ def device_metric(entry: Entry, settings: Mapping[str, Any]) -> Iterator[Record]
 
 def classification(entry: Entry, _settings: Mapping[str, Any]) -> Iterator[Record]:
     """Read a classification: an event, and the probability of each class by its position."""
-    device, at = _optional_device(entry), from_seconds(entry.get("end_time"))
+    device, at = device_if_any(entry), from_seconds(entry.get("end_time"))
     yield Event(device, f"{VENDOR}.classification", at, entry)
     predictions, period = entry.get("predictions"), entry.get("period")
     if not isinstance(predictions, list):
@@ -173,52 +167,31 @@ def classification(entry: Entry, _settings: Mapping[str, Any]) -> Iterator[Recor
     if window is None or window >= _MICROS_FROM:
         window = micros_as_millis(period)
     metric = METRICS["classification_probability"]
+    name, unit = metric.name, metric.unit
     for index, value in enumerate(predictions):
-        if isinstance(value, int | float):
+        if is_value(value):
             attributes = {"class": str(index)}
-            yield Measurement(device, metric.name, value, at, metric.unit, window, "good", attributes)
-
-
-def audio_clip(entry: Entry, _settings: Mapping[str, Any]) -> Iterator[Record]:
-    """Read a sound clip, which begins at ``start_time`` (it may have been uploaded "before")."""
-    yield _media("audio_clip", "audio", entry, _number(entry.get("length")))
-
-
-def spectrogram(entry: Entry, _settings: Mapping[str, Any]) -> Iterator[Record]:
-    """Read a spectrogram; its ``start_time`` and ``end_time`` are seconds inside a clip, no moments."""
-    start, end = entry.get("start_time"), entry.get("end_time")
-    length = None
-    if _is_number(start) and _is_number(end):
-        length = _number(end - start)
-    length = length if length is not None else _number(entry.get("period"))
-    yield _media("spectrogram", "spectrogram", entry, length)
-
-
-def device_media(entry: Entry, _settings: Mapping[str, Any]) -> Iterator[Record]:
-    """Read any other recording; what it is, only the ending of its file's name tells."""
-    suffix = (_text(entry.get("filename")) or "").rpartition(".")[2].lower()
-    kind = _KIND_BY_SUFFIX.get(suffix, "file")
-    yield _media("device_media", kind, entry, _number(entry.get("duration")))
+            yield Measurement(device, name, value, at, unit, window, "good", attributes)
 
 
 def device(entry: Entry, _settings: Mapping[str, Any]) -> Iterator[Record]:
     """Read a device.  Its ``id`` is what all other types call ``device_id``."""
-    serial = _text(entry.get("serial"))
+    serial = text(entry.get("serial"))
     # Only the serial number is required; without an id it is all that can name the device.
-    native = _identifier(entry, "id") or serial
+    native = identifier(entry, "id") or serial
     if native is None:
         raise MalformedPayloadError("id is missing or no text", "id")
     at = from_seconds(entry.get("registered_at"))
-    name = _text(entry.get("nickname")) or serial
+    name = text(entry.get("nickname")) or serial
     if name:
         yield Fact(native, "name", name, at)
     kind = entry.get("type")
     if isinstance(kind, dict):
-        if model := _text(kind.get("model")):
+        if model := text(kind.get("model")):
             yield Fact(native, "model", model, at)
-        if brand := _text(kind.get("brand")):
+        if brand := text(kind.get("brand")):
             yield Fact(native, "attributes.brand", brand, at)
-    elif model := _text(kind):
+    elif model := text(kind):
         yield Fact(native, "model", model, at)
     for field, attribute in DEVICE_ATTRIBUTES.items():
         if field in entry and isinstance(entry[field], str | None):
@@ -233,7 +206,7 @@ def unlisted(kind: str, body: Any) -> Event:
         return Event(None, f"{VENDOR}.{kind}", None, body)
     times = (from_seconds(body.get(field)) for field in _EVENT_TIMES)
     at = next((time for time in times if time is not None), None)
-    return Event(_text(body.get("device_id")), f"{VENDOR}.{kind}", at, body)
+    return Event(text(body.get("device_id")), f"{VENDOR}.{kind}", at, body)
 
 
 READERS: Mapping[str, Reader] = {
@@ -249,67 +222,15 @@ READERS: Mapping[str, Reader] = {
 """Every listed type."""
 
 
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value.strip() else None
-
-
-def _identifier(entry: Entry, field: str) -> str | None:
-    """Return an id; absent is ``None``, but what is no text belongs to nobody and is an error."""
-    stated = entry.get(field)
-    if stated is not None and not isinstance(stated, str):
-        raise MalformedPayloadError(f"{field} is no text", field)
-    return _text(stated)
-
-
-def _device(entry: Entry) -> str:
-    native = _identifier(entry, "device_id")
-    if native is None:
-        raise MalformedPayloadError("device_id is missing", "device_id")
-    return native
-
-
-def _optional_device(entry: Entry) -> str | None:
-    # Classifications and media require no device: such a record belongs to the connection.
-    return _identifier(entry, "device_id")
-
-
-def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _number(value: Any) -> float | None:
-    """Return a length in seconds, or ``None`` for what is none (NaN and infinities too)."""
-    return value if _is_number(value) and 0 <= value <= _LONGEST_CLIP else None
-
-
-def _bounds(text: Any) -> tuple[int | None, int | None]:
+def _bounds(stated: Any) -> tuple[int | None, int | None]:
     """Read a Postgres range of times: ``["1970-01-19 13:22:30+01","1970-01-19 13:27:30+01")``.
 
     Bounds may lack quotes, or be missing, or be ``infinity``: then that end is no time.
     """
-    if not isinstance(text, str):
+    if not isinstance(stated, str):
         return None, None
-    inner = text.strip()
+    inner = stated.strip()
     if inner[:1] not in ("[", "(") or inner[-1:] not in ("]", ")"):
         return None, None
     since, _, until = inner[1:-1].partition(",")
     return from_iso(since.strip().strip('"')), from_iso(until.strip().strip('"'))
-
-
-def _media(kind: str, shape: MediaKind, entry: Entry, length: float | None) -> Media:
-    at = from_seconds(entry.get(MEDIA[kind]))
-    link = _text(entry.get("download_url"))
-    url = link if link and link.lower().startswith(("https://", "http://")) else None
-    return Media(_optional_device(entry), shape, _reference(entry), url, at, length)
-
-
-def _reference(entry: Entry) -> str:
-    """Return where the vendor keeps a file: its bucket and its name there, else its id."""
-    name = _text(entry.get("blob_filename")) or _text(entry.get("filename"))
-    bucket = _text(entry.get("bucket"))
-    if name is not None:
-        return f"{bucket.rstrip('/')}/{name}" if bucket else name
-    reference = _text(entry.get("id"))
-    if reference is None:
-        raise MalformedPayloadError("it names no file", "filename")
-    return reference

@@ -1,8 +1,8 @@
 """Viziosense: cameras that count people and vehicles and watch parking spots, as records.
 
-A camera (a "stream") posts ``{"stream_id", "type", "timestamp", "payload" | "alert"}``: its whole list of
-markers (spots, barriers, zones), or alerts.  Every ten minutes it also sends a GET without a body, its
-keepalive.  Times are epoch seconds, sometimes as a text.  Readers are in :mod:`.messages`.
+A camera (a "stream") posts ``{"stream_id", "type", "timestamp", "payload" | "alert"}``: its whole
+list of markers (spots, barriers, zones), or alerts.  Every ten minutes it also sends a GET without
+a body, its keepalive.  Times are epoch seconds, sometimes as a text.  Readers: :mod:`.messages`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ def _keepalive(payload: Payload) -> Item:
     device = text(payload.query.get("id"))
     if device is None:
         raise MalformedPayloadError("no body, and no id in the query", "query.id")
-    return Item("keepalive", device)  # the query may hold the connection's secret: nothing else is kept
+    # Nothing else of the query is kept: it may hold the connection's secret.
+    return Item("keepalive", device)
 
 
 def _alerts(body: dict[str, Any]) -> Iterator[Item]:
@@ -104,9 +105,8 @@ def _complaint(body: dict[str, Any]) -> MalformedPayloadError:
 
 
 def _envelope(body: dict[str, Any]) -> Envelope:
-    return Envelope(
-        text(body.get("stream_id")), text(body.get("type")) or "", from_seconds(body.get("timestamp"))
-    )
+    stream, application = text(body.get("stream_id")), text(body.get("type"))
+    return Envelope(stream, application or "", from_seconds(body.get("timestamp")))
 
 
 adapter = Adapter(version=1, split=split, normalize=normalize, silent_after=silent_after)

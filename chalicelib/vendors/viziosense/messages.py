@@ -1,8 +1,8 @@
 """What Viziosense's applications and alerts become.
 
-VPM watches parking spots; VCB counts through barriers, VCZ in zones, VCW in crowds, VYD in yards.  Only
-the parking list and the alerts are documented field by field: the counting applications are read
-leaf by leaf, by name and class.  Counts have no unit; times are epoch seconds.
+VPM watches parking spots; VCB counts through barriers, VCZ in zones, VCW in crowds, VYD in yards.
+Only the parking list and the alerts are documented field by field: the counting applications are
+read leaf by leaf, by name and class.  Counts have no unit; times are epoch seconds.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def spot(entry: Entry, envelope: Envelope) -> Iterator[Record]:
 
 
 def marker(entry: Entry, envelope: Envelope) -> Iterator[Record]:
-    """Read a counting marker (barrier, zone, crowd, yard); without an id it is the camera itself."""
+    """Read a counting marker (barrier, zone, crowd, yard); without an id it is the camera."""
     child = _identifier(entry, "id")
     device = child or envelope.stream or ""
     at = from_seconds(entry.get("event_ts")) or envelope.at
@@ -79,11 +79,11 @@ def marker(entry: Entry, envelope: Envelope) -> Iterator[Record]:
         counted = by_class or path in PEOPLE
         if counted and (kind is None or kind.lower() == PERSON):
             yield _measurement(device, PEOPLE[field], leaf, at)
-        elif counted and field == "count" and kind is not None and kind.lower() in VEHICLES:
+        elif counted and field == "count" and kind and kind.lower() in VEHICLES:
             if by_class and not isinstance(leaf, bool):
                 vehicles.append(leaf)
             else:
-                # One class alone says so: the count of another class may follow, at the same moment.
+                # One class alone says so: another class may follow, at the same moment.
                 yield _measurement(device, "vehicle_count", leaf, at, kind)
         else:
             yield _measurement(device, f"{VENDOR}.{path}", leaf, at, kind)
