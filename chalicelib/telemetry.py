@@ -24,7 +24,7 @@ def logger() -> Logger:
 
 def count(unit: str = "Count", *, dimensions: dict[str, str], **values: float) -> None:
     """Publish metrics by printing one embedded-metric-format line: no call, no agent."""
-    if os.environ.get("LOG_LEVEL") == "ERROR":
+    if _quiet():
         return
     from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit  # noqa: PLC0415
 
@@ -43,4 +43,10 @@ def attempt(**fields: Any) -> None:
 
 def plain(message: str, **fields: Any) -> None:
     """Print one JSON line without importing a logger (ingress starts faster without it)."""
+    if _quiet():
+        return
     print(json.dumps({"message": message, "at": time.time(), **fields}, default=str))  # noqa: T201
+
+
+def _quiet() -> bool:
+    return os.environ.get("LOG_LEVEL") in {"ERROR", "CRITICAL"}

@@ -65,18 +65,29 @@ class Meter:
                 self.read_units += _reads(size_of(item) if item else 1, params)
             case "BatchGetItem":
                 request = params["RequestItems"][self._table]
-                for item in parsed.get("Responses", {}).get(self._table, []):
-                    self.read_units += _reads(size_of(item), request)
+                found = parsed.get("Responses", {}).get(self._table, [])
+                later = parsed.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
+                missing = len(request["Keys"]) - len(later) - len(found)
+                for size in [*map(size_of, found), *[1] * missing]:
+                    self.read_units += _reads(size, request)
             case "Query":
                 total = sum(size_of(item) for item in parsed.get("Items", []))
                 self.read_units += _reads(max(total, 1), params)
-            case "SendMessage" | "ReceiveMessage":
-                self.sqs_requests += 1
+            case "SendMessage":
+                self._carried([params["MessageBody"]])
             case "SendMessageBatch":
-                total = sum(len(entry["MessageBody"]) for entry in params["Entries"])
-                self.sqs_requests += max(1, math.ceil(total / 65_536))
+                self._carried([entry["MessageBody"] for entry in params["Entries"]])
+            case "ReceiveMessage":
+                self._carried([message["Body"] for message in parsed.get("Messages", [])])
+            case str(name) if "Message" in name:
+                self.sqs_requests += 1
             case _:
                 pass
+
+    def _carried(self, bodies: list[str]) -> None:
+        """SQS bills a request for every 64 KB that one carries, either way."""
+        total = sum(len(body.encode()) for body in bodies)
+        self.sqs_requests += max(1, math.ceil(total / 65_536))
 
     def _look(self, params: dict[str, Any]) -> dict[str, Any] | None:
         whole = params.get("Key") or params["Item"]

@@ -73,12 +73,11 @@ def fold(signals: Iterable[SignalRecord]) -> list[Alert]:
                 alerts.append(_raised(signal))
             else:
                 _update(current, signal)
-        elif current is None:
-            continue
-        elif signal.action == "clear":
+        elif signal.action == "clear" and current is not None:
             current.cleared = (signal.at, signal.by, _note(signal))
-        elif current.acknowledged is None:
-            current.acknowledged = (signal.at, signal.by, _note(signal))
+        elif signal.action == "acknowledge" and alerts and alerts[-1].acknowledged is None:
+            # Perhaps cleared by now: an operator saw it active, and the vendor's clear came late.
+            alerts[-1].acknowledged = (signal.at, signal.by, _note(signal))
     return alerts
 
 

@@ -8,9 +8,9 @@ time only where it carries none); provenance stands beside it, never in it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from chalicelib.model.decode import is_secret, readable, redacted
 from chalicelib.model.digests import canonical, digest
@@ -36,7 +36,16 @@ LINK_LIMIT = 8192
 DATA_LIMIT = 256 * 1024
 """Characters of an event's data as JSON: an item of the table holds 400 KB."""
 POINTS_PER_SEGMENT = 2000
+DEVICE_LIMIT = 900
+"""UTF-8 bytes of a native device id: with tenant and moment it is a sort key, which holds 1024."""
+REFERENCE_LIMIT = 8192
+"""Characters of a media reference or URL."""
+_FEW = 25
+"""So few points or facts always fit into an item, however long their names are."""
+_BULK = 160 * 1024
+"""Bytes that the points, or the facts, of one segment may have unpacked."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
+_Row = TypeVar("_Row")
 
 
 class Point(NamedTuple):
@@ -189,11 +198,11 @@ class _Assembler:
     def run(self, outcomes: Iterable[OutcomeLike]) -> Assembly:
         for outcome in outcomes:
             if outcome.rejected is not None:
-                self.out.rejected.append(outcome.rejected)
+                self._reject(outcome.rejected.path, outcome.rejected.reason)
                 continue
             item = outcome.item
-            if any(len(r.device or "") > 2 * NAME_LIMIT for r in outcome.records):
-                self.out.rejected.append(Rejected(item.path, "the device id is too long"))
+            if any(_too_long(record.device) for record in outcome.records):
+                self._reject(item.path, "the device id is too long")
                 continue
             kind = _UNSAFE.sub("_", item.kind)[:40]
             same = digest(item.same_as)
@@ -219,8 +228,7 @@ class _Assembler:
                     reason = f"a link of more than {LINK_LIMIT} characters"
                     self.out.rejected.append(Rejected(path, reason))
                     return
-                identity = digest("media", device_id, record.kind, record.reference, same)
-                self.out.media.append(MediaRecord(identity, device_id, record, at))
+                self._media(record, device_id, at, same, path)
             case AlertSignal():
                 self.out.signals.append(
                     SignalRecord(
@@ -281,6 +289,8 @@ class _Assembler:
             if len(name) > NAME_LIMIT or not self._public(name):
                 return
         if path == "parent_id" and isinstance(value, str):
+            if _too_long(value):
+                return
             value = self._device(value)
         value = value[:TEXT_LIMIT] if isinstance(value, str) else readable(value)
         self._group(device_id, kind, at, same).facts.append(FactAt(path, value, at))
@@ -293,12 +303,21 @@ class _Assembler:
         self, device_id: str, kind: str, at: int, data: Any, same: tuple[str, int], path: str
     ) -> None:
         if len(canonical(data)) > DATA_LIMIT:
-            reason = f"an event of more than {DATA_LIMIT} characters"
-            self.out.rejected.append(Rejected(path, reason))
+            self._reject(path, f"an event of more than {DATA_LIMIT} characters")
             return
         kind = kind[:NAME_LIMIT]
         identity = digest("event", device_id, kind, at, same)
         self.out.events.append(EventRecord(identity, device_id, kind, at, data))
+
+    def _media(self, record: Media, device_id: str, at: int, same: str, path: str) -> None:
+        if max(len(record.reference), len(record.url or "")) > REFERENCE_LIMIT:
+            self._reject(path, f"a media reference of more than {REFERENCE_LIMIT} characters")
+            return
+        identity = digest("media", device_id, record.kind, record.reference, same)
+        self.out.media.append(MediaRecord(identity, device_id, record, at))
+
+    def _reject(self, path: str, reason: str) -> None:
+        self.out.rejected.append(Rejected(path[:TEXT_LIMIT], reason[:TEXT_LIMIT]))
 
     def _group(self, device_id: str, kind: str, at: int, same: str) -> _Group:
         group = self.groups.setdefault((device_id, kind, hour_of(at)), _Group())
@@ -306,19 +325,47 @@ class _Assembler:
         return group
 
 
-def _segments(device_id: str, kind: str, group: _Group) -> list[Segment]:
+def _too_long(native: str | None) -> bool:
+    return native is not None and len(native.encode("utf-8", "surrogatepass")) > DEVICE_LIMIT
+
+
+def _segments(device_id: str, kind: str, group: _Group) -> Iterator[Segment]:
+    """Yield a group as items that fit the table: the first holds facts beside its points."""
     identity = digest(group.items, length=10)
-    if not group.points:
-        first = min(fact.at for fact in group.facts)
-        return [Segment(device_id, kind, first, identity, facts=tuple(group.facts))]
-    found: list[Segment] = []
-    for start in range(0, len(group.points), POINTS_PER_SEGMENT):
-        points = tuple(group.points[start : start + POINTS_PER_SEGMENT])
-        facts = tuple(group.facts) if start == 0 else ()
+    facts = list(_pieces(group.facts, _bulk_of_facts))
+    start = 0
+    for points in _pieces(group.points, _bulk_of_points):
+        beside = facts.pop(0) if start == 0 and facts else ()
+        name = f"{identity}.{start}" if start else identity
         first = min(point.at for point in points)
-        name = identity if start == 0 else f"{identity}.{start}"
-        found.append(Segment(device_id, kind, first, name, points, facts))
-    return found
+        yield Segment(device_id, kind, first, name, points, beside)
+        start += len(points)
+    for number, alone in enumerate(facts):
+        name = f"{identity}.f{number}" if number else identity
+        yield Segment(device_id, kind, min(fact.at for fact in alone), name, facts=alone)
+
+
+def _pieces(rows: list[_Row], bulk: Callable[[list[_Row]], int]) -> Iterator[tuple[_Row, ...]]:
+    for start in range(0, len(rows), POINTS_PER_SEGMENT):
+        yield from _halves(rows[start : start + POINTS_PER_SEGMENT], bulk)
+
+
+def _halves(rows: list[_Row], bulk: Callable[[list[_Row]], int]) -> Iterator[tuple[_Row, ...]]:
+    if len(rows) <= _FEW or bulk(rows) <= _BULK:
+        yield tuple(rows)
+        return
+    middle = len(rows) // 2
+    yield from _halves(rows[:middle], bulk)
+    yield from _halves(rows[middle:], bulk)
+
+
+def _bulk_of_points(points: list[Point]) -> int:
+    heads = {f"{p.metric}{p.unit}{p.attributes or ''}" for p in points}
+    return sum(len(head.encode()) for head in heads) + 40 * len(points)
+
+
+def _bulk_of_facts(facts: list[FactAt]) -> int:
+    return sum(len(f"{fact.path}{fact.value}".encode()) + 20 for fact in facts)
 
 
 # --- JSON as outsiders see it -------------------------------------------------------------------

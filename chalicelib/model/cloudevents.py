@@ -36,12 +36,12 @@ TYPES = (
 
 
 def about_device(  # noqa: PLR0913 - the parts of an event
-    kind: str, identity: str, device_id: str, connection_id: str, at: int, data: Any
+    kind: str, identity: str, device_id: str, connection_id: str, *, at: int, data: Any
 ) -> CloudEvent:
     """Return the event of a change of a device or of a record about one."""
     vendor = device_id.split(":", 1)[0]
     source = f"/vendors/{vendor}/connections/{connection_id}"
-    return _event(kind, identity, source, device_id, at, data)
+    return _event(kind, identity, source, device_id, at=at, data=data)
 
 
 def test_event(integration_id: str, now: int) -> CloudEvent:
@@ -49,11 +49,11 @@ def test_event(integration_id: str, now: int) -> CloudEvent:
     identity = digest("integration.test", integration_id, now)
     data = {"integration_id": integration_id, "message": "This is a test."}
     source = f"/integrations/{integration_id}"
-    return _event("integration.test", identity, source, integration_id, now, data)
+    return _event("integration.test", identity, source, integration_id, at=now, data=data)
 
 
 def _event(  # noqa: PLR0913 - the parts of an event
-    kind: str, identity: str, source: str, subject: str, at: int, data: Any
+    kind: str, identity: str, source: str, subject: str, *, at: int, data: Any
 ) -> CloudEvent:
     return {
         "specversion": "1.0",

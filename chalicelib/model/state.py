@@ -60,9 +60,17 @@ class State:
     """Latest value of each metric (and discriminator), last seen, and presence with its evidence."""
 
     latest: dict[tuple[Any, ...], tuple[Point, Source]] = field(default_factory=dict)
-    last_seen: int | None = None
+    seen: int | None = None
+    seen_by_signal: int | None = None
     last_heard: int | None = None
     evidence: tuple[int, int] = (-(10**15), -1)
+
+    @property
+    def last_seen(self) -> int | None:
+        """When the device last gave a sign of life; "it missed its heartbeat" is none."""
+        if self.seen_by_signal is None or self.evidence == (self.seen_by_signal, _STATED_OFFLINE):
+            return self.seen
+        return _later(self.seen, self.seen_by_signal)
 
     @property
     def presence(self) -> str:
@@ -78,12 +86,13 @@ class State:
         for moment in heard.moments:
             if moment > horizon:
                 continue
-            if heard.about and self.evidence == (moment, _STATED_OFFLINE):
-                continue  # "it missed its heartbeat" is not a sign of life
-            self.last_seen = max(moment, self.last_seen if self.last_seen is not None else moment)
+            if heard.about:
+                self.seen_by_signal = _later(self.seen_by_signal, moment)
+            else:
+                self.seen = _later(self.seen, moment)
             if heard.received_at - moment <= silent_after:
                 self.evidence = max(self.evidence, (moment, _IMPLIED))
-        self.last_heard = max(heard.received_at, self.last_heard or heard.received_at)
+        self.last_heard = _later(self.last_heard, heard.received_at)
         for point in heard.points:
             if point.at <= horizon:
                 self._value(point, heard.source)
@@ -104,6 +113,10 @@ class State:
                 self.latest[name] = (point, source)
         elif (point.at, source) >= (known[0].at, known[1]):
             self.latest[name] = (point, source)
+
+
+def _later(known: int | None, moment: int) -> int:
+    return moment if known is None else max(known, moment)
 
 
 @dataclass(slots=True)
@@ -158,11 +171,15 @@ class Device:
 
     def _metric(self, point: Point, kind: str) -> None:
         row = self.metrics.get(point.metric)
+        meaning = kind_of(point.metric, point.value)
         if row is None:
             if len(self.metrics) >= NAMES_LIMIT:
                 return
-            meaning = kind_of(point.metric, point.value)
             row = self.metrics[point.metric] = {"unit": point.unit, "kind": meaning, "in": []}
+        elif row["unit"] is None:
+            row["unit"] = point.unit
+        if meaning != row["kind"]:
+            row["kind"] = "gauge"  # a vendor's own name that carries both booleans and numbers
         if kind not in row["in"]:
             row["in"] = sorted([*row["in"], kind])
 

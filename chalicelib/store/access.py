@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chalicelib.model.times import to_rfc3339
 from chalicelib.store import keys
 from chalicelib.store.listing import Page, within
-from chalicelib.store.table import VERSION, Key, Plain, Table, pack, unpack
+from chalicelib.store.table import VERSION, ConflictError, Key, Plain, Table, pack, unpack
 
 SCOPES = ("read", "write", "admin")
 
@@ -52,13 +52,52 @@ def tenant_exists(table: Table, identity: str) -> bool:
 
 def find(table: Table, hashed: str) -> ApiKey | None:
     """Return the key whose SHA-256 this is, or ``None``."""
-    item = table.get(Key(f"K#{hashed}", "KEY"))
+    item = table.get(_where(hashed))
     return key_of(item) if item else None
 
 
+def named(table: Table, tenant: str, identity: str) -> ApiKey | None:
+    """Return the present key of an id, or ``None``."""
+    item = table.get(_pointer(tenant, identity))
+    found = (find(table, hashed) for hashed in item["k"].split()) if item else ()
+    return next((key for key in found if key is not None), None)
+
+
 def save(table: Table, key: ApiKey) -> None:
-    """Write an API key.  Raises ``ConflictError`` if it changed since it was read."""
-    item: Plain = {
+    """Write a new API key."""
+    table.replace(_pointer(key.tenant, key.id), {"k": key.hashed}, None)
+    table.replace(_where(key.hashed), _item(key), None)
+
+
+def supersede(table: Table, old: ApiKey, key: ApiKey, until: int) -> None:
+    """Write ``key``, the next one with the id of ``old``, which works on until a moment (ms).
+
+    The id names both hashes before the new one works, so that revoking it always finds all.  Raises
+    ``ConflictError`` if the id was revoked or superseded since ``old`` was read.
+    """
+    pointer = _pointer(old.tenant, old.id)
+    names = table.get(pointer)
+    if names is None or old.hashed not in names["k"].split():
+        raise ConflictError(str(pointer))
+    others = [hashed for hashed in names["k"].split() if find(table, hashed) is not None]
+    table.replace(pointer, {"k": " ".join([key.hashed, *others])}, names)
+    table.replace(_where(key.hashed), _item(key), None)
+    ending = _item(replace(old, expires_at=until))
+    del ending["g1pk"], ending["g1sk"]  # the id is listed once
+    read = {VERSION: old.version}
+    table.replace(_where(old.hashed), ending | {"expires_at": until // 1000}, read)
+
+
+def revoke(table: Table, key: ApiKey) -> None:
+    """Delete a key and all that it superseded."""
+    names = table.get(_pointer(key.tenant, key.id))
+    for hashed in {key.hashed, *(names["k"].split() if names else ())}:
+        table.delete(_where(hashed))
+    table.delete(_pointer(key.tenant, key.id))
+
+
+def _item(key: ApiKey) -> Plain:
+    return {
         "t": key.tenant,
         "d": pack(
             {
@@ -73,13 +112,14 @@ def save(table: Table, key: ApiKey) -> None:
         "g1pk": keys.listing(key.tenant, "KEY"),
         "g1sk": f"{to_rfc3339(key.created_at)}#{key.id}",
     }
-    read = {VERSION: key.version} if key.version else None
-    table.replace(Key(f"K#{key.hashed}", "KEY"), item, read)
 
 
-def revoke(table: Table, key: ApiKey) -> None:
-    """Delete a key."""
-    table.delete(Key(f"K#{key.hashed}", "KEY"))
+def _where(hashed: str) -> Key:
+    return Key(f"K#{hashed}", "KEY")
+
+
+def _pointer(tenant: str, identity: str) -> Key:
+    return Key(f"T#{tenant}#ID#{identity}", "KEY")
 
 
 def api_keys(table: Table, tenant: str, *, limit: int, after: Plain | None) -> Page:

@@ -12,6 +12,8 @@ from chalicelib.store import keys
 from chalicelib.store.listing import Page, within
 from chalicelib.store.table import VERSION, Key, Plain, Table, pack, unpack
 
+_LONGEST = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Connection:
@@ -34,6 +36,8 @@ class Connection:
 
 def find(table: Table, identity: str) -> Connection | None:
     """Return a connection, deleted or not, of any tenant: callers compare the tenant."""
+    if not 0 < len(identity) <= _LONGEST:
+        return None  # a path of thousands of characters is no key that the table could look up
     item = table.get(_key(identity), consistent=True)
     return connection_of(item) if item else None
 

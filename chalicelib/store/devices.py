@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from chalicelib.model.assembly import Point
-from chalicelib.model.state import Device, State
+from chalicelib.model.state import Device, Source, State
 from chalicelib.model.times import from_rfc3339, to_rfc3339
 from chalicelib.store import keys
 from chalicelib.store.listing import Page, within
 from chalicelib.store.table import ConflictError, Plain, Table, pack, unpack
 
+_ROOM = 360 * 1024
+"""Bytes of packed data: an item holds 400 KB."""
 SILENCE = "SILENCE"
 """The partition of ``by_state`` that lists online devices by the moment they would be silent too long."""
 
@@ -43,14 +45,7 @@ def save_device(
     unless ``reschedule``, so that hearing of a device does not write it.
     """
     item: Plain = {
-        "d": pack(
-            {
-                "facts": dict(sorted(device.facts.items())),
-                "operator": device.operator,
-                "metrics": dict(sorted(device.metrics.items())),
-                "presence": device.presence,
-            }
-        ),
+        "d": _pack_device(device),
         "c": device.connection_id,
         "g1pk": keys.listing(tenant, keys.DEVICE),
         "g1sk": f"{to_rfc3339(device.registered_at)}#{device.id}",
@@ -69,15 +64,46 @@ def save_state(
     table: Table, tenant: str, device_id: str, state: State, read: Plain | None
 ) -> bool:
     """Write a state if it differs from what was read.  Raises ``ConflictError`` if that is outdated."""
-    latest = [
-        [*point, received_at]
-        for _, (point, received_at) in sorted(state.latest.items(), key=lambda row: repr(row[0]))
-    ]
-    data = pack([latest, state.last_seen, state.last_heard, list(state.evidence)])
+    data = _pack_state(state)
     if read and read["d"] == data:
         return False
     table.replace(keys.state(tenant, device_id), {"d": data}, read)
     return True
+
+
+def _pack_device(device: Device) -> bytes:
+    facts = sorted(device.facts.items())
+    metrics = sorted(device.metrics.items())
+    while True:
+        data = pack(
+            {
+                "facts": dict(facts),
+                "operator": device.operator,
+                "metrics": dict(metrics),
+                "presence": device.presence,
+            }
+        )
+        if len(data) <= _ROOM or not (facts or metrics):
+            return data
+        # A thousand long random texts fit into no item: what was said last is kept.
+        facts = sorted(sorted(facts, key=lambda row: row[1][1:])[len(facts) // 4 + 1 :])
+        metrics = metrics[: len(metrics) * 3 // 4]
+
+
+def _pack_state(state: State) -> bytes:
+    rows = sorted(state.latest.items(), key=lambda row: repr(row[0]))
+    while True:
+        # A payload brings many of the latest values: its provenance is kept once.
+        sources: dict[Source, int] = {}
+        latest = [
+            [*point, sources.setdefault(source, len(sources))] for _, (point, source) in rows
+        ]
+        seen, evidence = [state.seen, state.seen_by_signal], list(state.evidence)
+        data = pack([latest, seen, state.last_heard, evidence, list(sources)])
+        if len(data) <= _ROOM or not rows:
+            return data
+        newest = sorted(rows, key=lambda row: row[1][0].at)[len(rows) // 4 + 1 :]
+        rows = sorted(newest, key=lambda row: repr(row[0]))
 
 
 def device_of(item: Mapping[str, Any]) -> Device:
@@ -97,12 +123,18 @@ def device_of(item: Mapping[str, Any]) -> Device:
 
 def state_of(item: Mapping[str, Any]) -> State:
     """Return the state that a stored item holds."""
-    latest, last_seen, last_heard, evidence = unpack(item["d"])
-    state = State(last_seen=last_seen, last_heard=last_heard, evidence=(evidence[0], evidence[1]))
-    for *fields, received_at in latest:
+    latest, (seen, signal), last_heard, evidence, sources = unpack(item["d"])
+    state = State({}, seen, signal, last_heard, (evidence[0], evidence[1]))
+    for *fields, number in latest:
         point = Point(*fields)
-        state.latest[point.metric, *point.discriminator] = (point, received_at)
+        state.latest[point.metric, *point.discriminator] = (point, Source(*sources[number]))
     return state
+
+
+def many(table: Table, tenant: str, device_ids: Iterable[str]) -> dict[str, Device]:
+    """Return many devices by id; those that do not exist are left out."""
+    found = table.get_many(keys.device(tenant, device_id) for device_id in device_ids)
+    return {keys.device_of(key.pk)[1]: device_of(item) for key, item in found.items()}
 
 
 def states(table: Table, tenant: str, device_ids: Iterable[str]) -> dict[str, State]:
@@ -134,16 +166,26 @@ def devices(
 
 
 def change_device(
-    table: Table, tenant: str, device_id: str, change: Callable[[Device], None]
+    table: Table,
+    tenant: str,
+    device_id: str,
+    change: Callable[[Device], None],
+    *,
+    look_at: int | None = None,
 ) -> Device | None:
-    """Apply an operator's change to a device and return it; ``None`` if there is no such device."""
+    """Apply an operator's change to a device and return it; ``None`` if there is no such device.
+
+    ``look_at`` is when the device is to be looked at for silence, where the change bears on that.
+    """
     while True:
         device, item = load_device(table, tenant, device_id)
         if device is None or item is None:
             return None
         change(device)
+        silent_at = _moment(item.get("g2sk", "")) if look_at is None else look_at
+        reschedule = look_at is not None
         try:
-            save_device(table, tenant, device, item, _moment(item.get("g2sk", "")))
+            save_device(table, tenant, device, item, silent_at, reschedule=reschedule)
         except ConflictError:
             continue
         return device

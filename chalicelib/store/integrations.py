@@ -31,7 +31,7 @@ class Integration:
 
 def find(table: Table, tenant: str, identity: str) -> Integration | None:
     """Return an integration as it is now, or ``None``."""
-    item = table.get(_key(tenant, identity))
+    item = table.get(key(tenant, identity))
     return integration_of(item) if item else None
 
 
@@ -50,12 +50,12 @@ def save(table: Table, integration: Integration) -> None:
         "secrets": [list(s) for s in integration.secrets],
     }
     read = {VERSION: integration.version} if integration.version else None
-    table.replace(_key(integration.tenant, integration.id), {"d": pack(body)}, read)
+    table.replace(key(integration.tenant, integration.id), {"d": pack(body)}, read)
 
 
 def remove(table: Table, tenant: str, identity: str) -> None:
     """Delete an integration: nothing is sent to it any more."""
-    table.delete(_key(tenant, identity))
+    table.delete(key(tenant, identity))
 
 
 def integrations(table: Table, tenant: str) -> list[Integration]:
@@ -76,5 +76,6 @@ def _pk(tenant: str) -> str:
     return f"T#{tenant}#I"
 
 
-def _key(tenant: str, identity: str) -> Key:
+def key(tenant: str, identity: str) -> Key:
+    """Where an integration is."""
     return Key(_pk(tenant), identity)

@@ -23,6 +23,11 @@ def device_of(pk: str) -> tuple[str, str]:
     return tenant, device_id
 
 
+def is_device(pk: str) -> bool:
+    """Say whether a partition is about a device."""
+    return pk.split("#", 3)[2:3] == ["D"]
+
+
 def device(tenant: str, device_id: str) -> Key:
     """The device's slow facts."""
     return Key(device_pk(tenant, device_id), DEVICE)

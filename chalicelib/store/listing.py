@@ -56,25 +56,22 @@ def newest_first(  # noqa: PLR0913 - one listing has these parts
     found: list[Plain] = []
     budget = BUDGET
     for marker in months:
-        month = marker["sk"].rsplit("#", 1)[1]
-        partition = keys.listing(tenant, what, month)
+        partition = keys.listing(tenant, what, marker["sk"].rsplit("#", 1)[1])
         resume = after if after and after["g1pk"] == partition else None
-        while budget > 0:
-            size = min(max(limit, 100), budget)
+        while True:
+            size = min(max(limit + 1, 100), budget)
             items, more = table.query(
                 partition, low, high, index="by_time", descending=True, limit=size, after=resume
             )
-            budget -= max(len(items), 1)
-            for item in items:
-                if keep(item):
-                    found.append(item)
-                    if len(found) == limit:
-                        return Page(found, position(item, "by_time"))
+            budget -= len(items)
+            found += [item for item in items if keep(item)]
+            if len(found) > limit:
+                return _cut(found, limit, "by_time")
+            if budget <= 0:
+                return Page(found, position(items[-1], "by_time"))
             if more is None:
                 break
             resume = more
-        if budget <= 0:
-            return Page(found, resume)
     return Page(found, None)
 
 
@@ -86,18 +83,23 @@ def within(
     index = options.get("index")
     found: list[Plain] = []
     budget = BUDGET
-    while budget > 0:
-        items, more = table.query(pk, low, high, limit=min(max(limit, 100), budget), after=after, **options)
-        budget -= max(len(items), 1)
-        for item in items:
-            if keep(item):
-                found.append(item)
-                if len(found) == limit:
-                    return Page(found, position(item, index))
+    while True:
+        size = min(max(limit + 1, 100), budget)
+        items, more = table.query(pk, low, high, limit=size, after=after, **options)
+        budget -= len(items)
+        found += [item for item in items if keep(item)]
+        if len(found) > limit:
+            return _cut(found, limit, index)
         if more is None:
             return Page(found, None)
+        if budget <= 0:
+            return Page(found, more)
         after = more
-    return Page(found, after)
+
+
+def _cut(found: list[Plain], limit: int, index: str | None) -> Page:
+    """Return the first ``limit`` of more: only then is there a next page."""
+    return Page(found[:limit], position(found[limit - 1], index))
 
 
 def _bounds(start: int | None, end: int | None) -> tuple[str, str]:

@@ -13,14 +13,13 @@ import pwd
 import shutil
 import socket
 import threading
-from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from infra.local import daemon
-from infra.local.files import read_json, write_json
+from infra.local.files import Folder, read_json, write_json
 from infra.local.mistakes import MistakeError
 from infra.local.sink import ROOT, Sink
 
@@ -57,11 +56,12 @@ class Bridge:
 
     kind = "mosquitto"
 
-    def __init__(self, sink: Sink, listener: socket.socket, folder: Path) -> None:
+    def __init__(self, sink: Sink, listener: socket.socket, folder: Folder) -> None:
         self._sink = sink
         self._listener = listener
         self._port: int = listener.getsockname()[1]
         self._folder = folder
+        self._log = folder.root / "mosquitto.log"
         self._pid = 0
         self._connected = threading.Event()
         self._client = mqtt.Client(
@@ -82,30 +82,29 @@ class Bridge:
         self._client.connect_async("127.0.0.1", self._port, keepalive=30)
         self._client.loop_start()
         if not self._connected.wait(_START_WITHIN):
-            raise MistakeError(f"mosquitto does not answer: see {self._folder / 'mosquitto.log'}")
+            raise MistakeError(f"mosquitto does not answer: see {self._log}")
 
     def stop(self) -> None:
         """End the consumer, then mosquitto, which keeps what was not acknowledged."""
         self._client.disconnect()
         self._client.loop_stop()
         daemon.end(self._pid, _WORD)
-        (self._folder / "mqtt.json").unlink(missing_ok=True)
+        self._folder.broker.unlink(missing_ok=True)
 
     def _broker(self) -> None:
         program = installed()
         if not program:
             raise MistakeError("mosquitto is not installed: leave MQTT_BROKER away, or install it")
-        data = self._folder / "mosquitto"
+        data = self._folder.kept / "mosquitto"
         data.mkdir(parents=True, exist_ok=True)
         config = data / "mosquitto.conf"
         user = pwd.getpwuid(os.getuid()).pw_name
         config.write_text(_CONFIG.format(port=self._port, user=user, folder=data.resolve()))
-        log = self._folder / "mosquitto.log"
-        self._pid = daemon.spawn([program, "-c", str(config)], log)
-        write_json(self._folder / "mqtt.json", {"pid": self._pid, "port": self._port})
+        self._pid = daemon.spawn([program, "-c", str(config)], self._log)
+        write_json(self._folder.broker, {"pid": self._pid, "port": self._port})
         if not daemon.wait_until(lambda: _answers(self._port), _START_WITHIN):
             daemon.end(self._pid, _WORD)
-            raise MistakeError(f"mosquitto did not start: see {log}")
+            raise MistakeError(f"mosquitto did not start: see {self._log}")
 
     def _on_connect(self, client: mqtt.Client, _: Any, __: Any, reason: Any, ___: Any) -> None:
         if not reason.is_failure:
@@ -120,15 +119,18 @@ class Bridge:
         def done() -> None:
             client.ack(number, quality)
 
-        self._sink.put(message.topic, message.payload, done)
+        if message.retain:  # an old one, shown again because we subscribed: no rule sees these
+            done()
+            return
+        self._sink.put(message.topic, bytes(message.payload), done)
 
 
-def end_left_behind(folder: Path) -> None:
+def end_left_behind(folder: Folder) -> None:
     """End a mosquitto that a killed hub left behind; it writes down what it holds."""
-    said = read_json(folder / "mqtt.json")
+    said = read_json(folder.broker)
     if isinstance(said, dict) and isinstance(said.get("pid"), int):
         daemon.end(said["pid"], _WORD)
-    (folder / "mqtt.json").unlink(missing_ok=True)
+    folder.broker.unlink(missing_ok=True)
 
 
 def _answers(port: int) -> bool:

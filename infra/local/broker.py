@@ -25,7 +25,7 @@ from infra.local.sink import ROOT, Sink
 _LOG = logging.getLogger(__name__)
 
 
-class _Handler(BrokerProtocolHandler):
+class _Handler(BrokerProtocolHandler):  # type: ignore[misc]  # no types
     """One client's connection."""
 
     sink: Sink
@@ -57,7 +57,7 @@ class _Handler(BrokerProtocolHandler):
         return taken
 
 
-class _Broker(AmqttBroker):
+class _Broker(AmqttBroker):  # type: ignore[misc]  # no types
     """A broker whose connections know the sink and that listens on a socket already bound."""
 
     def __init__(self, sink: Sink, listener: socket.socket, config: dict[str, Any]) -> None:
@@ -70,7 +70,7 @@ class _Broker(AmqttBroker):
             partial(self.stream_connected, listener_name=listener_name), sock=self._listener
         )
 
-    async def _handle_client_session(  # noqa: PLR0913 - amqtt's signature
+    async def _handle_client_session(  # noqa: PLR0913, PLR0917 - amqtt's signature
         self,
         reader: Any,
         writer: Any,

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
 
 def spawn(command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> int:
     """Start a process that no signal to our group reaches, and return its id."""
@@ -21,6 +23,7 @@ def spawn(command: Sequence[str], log: Path, environment: Mapping[str, str] | No
             env=None if environment is None else dict(environment),
             start_new_session=True,
         )
+    _children[process.pid] = process
     return process.pid
 
 
@@ -61,15 +64,16 @@ def wait_until(condition: Callable[[], bool], within: float, every: float = 0.02
 
 def _reap(pid: int) -> None:
     """Take a dead child of ours off the process table; the children of others are not ours."""
-    try:
-        os.waitpid(pid, os.WNOHANG)
-    except (ChildProcessError, OverflowError):
-        return
+    child = _children.get(pid)
+    if child and child.poll() is not None:
+        del _children[pid]
 
 
 def _command_line(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        return (
+            Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        )
     except FileNotFoundError:
         if Path("/proc/self").exists():
             return ""

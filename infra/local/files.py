@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import IO, Any
 
@@ -47,6 +48,12 @@ class Folder:
                 probe.unlink(missing_ok=True)
         for folder in sorted({self.root, self.kept}):
             self._lock_folder(folder)
+
+    def forget(self) -> None:
+        """Delete what only means something together with data that are gone."""
+        self.keys.unlink(missing_ok=True)
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
+        shutil.rmtree(self.kept / "mosquitto", ignore_errors=True)
 
     def _lock_folder(self, folder: Path) -> None:
         lock = (folder / "lock").open("w")

@@ -95,7 +95,9 @@ def _table(dynamodb: DynamoDBClient, properties: Mapping[str, Any], name: str) -
 
 def _complete(dynamodb: DynamoDBClient, name: str, wanted: Mapping[str, Any]) -> None:
     """Add the indexes that a table made by an older version lacks."""
-    there = {each["IndexName"] for each in _active(dynamodb, name).get("GlobalSecondaryIndexes", [])}
+    there = {
+        each["IndexName"] for each in _active(dynamodb, name).get("GlobalSecondaryIndexes", [])
+    }
     for index in wanted.get("GlobalSecondaryIndexes", []):
         if index["IndexName"] not in there:
             dynamodb.update_table(
@@ -135,9 +137,7 @@ def _queues(sqs: SQSClient, template: Template, prefix: str) -> dict[str, Queue]
     def make(logical_id: str) -> Queue:
         if logical_id not in made:
             properties = template.properties(logical_id)
-            attributes = {
-                key: str(properties[key]) for key in _QUEUE_SETTINGS if key in properties
-            }
+            attributes = {key: str(properties[key]) for key in _QUEUE_SETTINGS if key in properties}
             policy = properties.get("RedrivePolicy")
             target = reference(policy["deadLetterTargetArn"]) if policy else None
             if policy and target:

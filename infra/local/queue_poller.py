@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from infra.local import events
@@ -55,7 +55,7 @@ class QueuePoller:
         self._name = name
         self._again_after = again_after
         self._slots = threading.BoundedSemaphore(concurrency)
-        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix=name)
+        self._batches: SimpleQueue[list[Any] | None] = SimpleQueue()
         self._stop = threading.Event()
         self._stopped = threading.Event()
         self._in_hand: set[str] = set()
@@ -66,18 +66,27 @@ class QueuePoller:
             threading.Thread(target=self._receive, name=f"{name}-receive", daemon=True),
             threading.Thread(target=self._prolong, name=f"{name}-prolong", daemon=True),
         ]
+        self._workers = [
+            threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True)
+            for number in range(concurrency)
+        ]
 
     def start(self) -> None:
         """Begin to receive."""
-        for thread in self._threads:
+        for thread in self._threads + self._workers:
             thread.start()
 
-    def stop(self) -> None:
-        """Receive nothing more and finish what is in hand."""
+    def stop(self, within: float = 20) -> bool:
+        """Receive nothing more and finish what is in hand.  False if that takes too long."""
         self._stop.set()
         self._threads[0].join()
-        self._pool.shutdown(wait=True)
+        until = time.monotonic() + within
+        for _ in self._workers:
+            self._batches.put(None)
+        for worker in self._workers:
+            worker.join(max(0, until - time.monotonic()))
         self._stopped.set()
+        return not any(worker.is_alive() for worker in self._workers)
 
     def _receive(self) -> None:
         pause = 0.1
@@ -87,13 +96,13 @@ class QueuePoller:
             try:
                 messages = self._batch()
                 pause = 0.1
-            except Exception:
+            except Exception:  # noqa: BLE001 - a client may raise anything
                 _LOG.exception("%s: receiving failed", self._name)
                 messages = []
                 self._stop.wait(pause)
                 pause = min(pause * 2, 5)
             if messages:
-                self._pool.submit(self._work, messages)
+                self._batches.put(messages)
             else:
                 self._slots.release()
 
@@ -103,7 +112,7 @@ class QueuePoller:
         while messages and len(messages) < self._source.batch_size and time.monotonic() < until:
             try:
                 more = self._call(self._source.batch_size - len(messages), wait=0)
-            except Exception:
+            except Exception:  # noqa: BLE001 - a client may raise anything
                 _LOG.exception("%s: receiving failed", self._name)
                 break
             messages += more
@@ -125,7 +134,12 @@ class QueuePoller:
             self._in_hand.update(each["ReceiptHandle"] for each in messages)
         return messages
 
-    def _work(self, messages: list[Any]) -> None:
+    def _work(self) -> None:
+        while (messages := self._batches.get()) is not None:
+            self._settle(messages)
+
+    def _settle(self, messages: list[Any]) -> None:
+        """Call the function with a batch and put right what it said of each message."""
         try:
             failed = self._invoke(messages)
             with self._lock:
@@ -134,7 +148,7 @@ class QueuePoller:
             again = [each["ReceiptHandle"] for each in messages if each["MessageId"] in failed]
             self._delete(done)
             self._change(again, self._again_after)
-        except Exception:
+        except Exception:  # noqa: BLE001 - a client may raise anything
             _LOG.exception("%s: messages were not deleted and come again", self._name)
         finally:
             with self._lock:
@@ -149,7 +163,7 @@ class QueuePoller:
             answer = self._function(
                 events.queue_event(messages, self._queue.arn), events.Context(self._name)
             )
-        except Exception:
+        except Exception:  # noqa: BLE001 - a function may raise anything
             self.errors += 1
             _LOG.exception("%s failed; its messages come again", self._name)
             return ids
@@ -178,7 +192,7 @@ class QueuePoller:
                 handles = list(self._in_hand)
             try:
                 self._change(handles, _IN_HAND)
-            except Exception:
+            except Exception:  # noqa: BLE001 - a function may raise anything
                 _LOG.exception("%s: messages in hand were not prolonged", self._name)
 
 

@@ -111,7 +111,7 @@ class Sink:
         while True:
             try:
                 self._send([each.text for each in batch])
-            except Exception:
+            except Exception:  # noqa: BLE001 - a sender may raise anything
                 _LOG.exception("the inbound queue did not take MQTT messages; trying again")
                 if self._stop.wait(pause):
                     return False
@@ -122,6 +122,6 @@ class Sink:
         for each in batch:
             try:
                 each.done()
-            except Exception:
+            except Exception:  # noqa: BLE001 - a sender may raise anything
                 _LOG.exception("an MQTT message was not acknowledged: it comes again")
         return True

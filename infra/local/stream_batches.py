@@ -28,7 +28,7 @@ _LONGEST_PAUSE = 5.0
 class Batches:
     """Hands a shard's records to a function, in order, until each is done or given up."""
 
-    def __init__(  # noqa: PLR0913 - what an event source mapping has
+    def __init__(  # noqa: PLR0913, PLR0917 - what an event source mapping has
         self,
         function: Function,
         source: EventSource,
@@ -85,7 +85,7 @@ class Batches:
         self.invocations += 1
         try:
             answer = self._function({"Records": list(batch)}, events.Context(self._name))
-        except Exception:
+        except Exception:  # noqa: BLE001 - a function may raise anything
             self.errors += 1
             _LOG.exception("%s failed; its batch of %d is tried again", self._name, len(batch))
             return 0
@@ -102,7 +102,7 @@ class Batches:
             try:
                 self._report(json.dumps(self._failure(shard, batch, tries)))
                 break
-            except Exception:
+            except Exception:  # noqa: BLE001 - a function may raise anything
                 _LOG.exception("%s: the on-failure queue was not told", self._name)
                 if self._stop.wait(pause):
                     return False

@@ -84,7 +84,7 @@ class StreamPoller:
                 self._adopt_shards()
                 pause = 0.1
                 wait: float = _SHARDS_EVERY
-            except Exception:
+            except Exception:  # noqa: BLE001 - a client may raise anything
                 _LOG.exception("%s: the stream's shards are not known", self._name)
                 wait = pause
                 pause = min(pause * 2, 5)
@@ -125,7 +125,7 @@ class StreamPoller:
                 iterator = iterator or self._iterator(reader.shard)
                 page = self._streams.get_records(ShardIterator=iterator, Limit=_PAGE)
                 pause = 0.1
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - a client may raise anything
                 if not _iterator_is_old(error):
                     _LOG.exception("%s: reading the stream failed", self._name)
                 iterator = None

@@ -79,9 +79,7 @@ def _over(source: EventSource, settings: Mapping[str, Any]) -> EventSource:
     return replace(
         source,
         batch_size=int(settings.get("BatchSize", source.batch_size)),
-        window_seconds=float(
-            settings.get("MaximumBatchingWindowInSeconds", source.window_seconds)
-        ),
+        window_seconds=float(settings.get("MaximumBatchingWindowInSeconds", source.window_seconds)),
         partial_failures="ReportBatchItemFailures" in settings.get("FunctionResponseTypes", []),
         bisect=bool(settings.get("BisectBatchOnFunctionError", source.bisect)),
         max_retries=int(settings.get("MaximumRetryAttempts", source.max_retries)),

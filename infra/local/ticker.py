@@ -34,5 +34,5 @@ class Ticker:
         while not self._stop.wait(self._every):
             try:
                 self._function(events.schedule_event(self._name), events.Context(self._name))
-            except Exception:
+            except Exception:  # noqa: BLE001 - a function may raise anything
                 _LOG.exception("%s failed", self._name)

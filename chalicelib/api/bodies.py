@@ -1,0 +1,258 @@
+"""What callers send: strict models, which validate and which the OpenAPI document is made of."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+
+from chalicelib.model import matching
+from chalicelib.model.metrics import METRICS
+from chalicelib.model.units import converts
+
+_WEEK = 604_800
+
+
+class Body(BaseModel):
+    """A body: unknown members are mistakes, and no type stands for another."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def _unique(values: list[str]) -> list[str]:
+    if len(set(values)) != len(values):
+        raise ValueError("every item may occur once")
+    return values
+
+
+def _header_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
+        raise ValueError("a header name")
+    return name
+
+
+def _http_url(url: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s?#]*)?", url):
+        raise ValueError("an http(s) URL without user, query and fragment")
+    return url
+
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"\S")]
+LongText = Annotated[str, StringConstraints(max_length=1024)]
+Labels = Annotated[
+    list[Text],
+    Field(max_length=100, json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_unique),
+]
+Severity = Literal["info", "minor", "warning", "major", "critical"]
+
+
+class Nothing(Body):
+    """No member is expected."""
+
+
+class Note(Body):
+    """Why an operator acts."""
+
+    note: LongText | None = None
+
+
+class Location(Body):
+    """Where a device is; members that are sent replace, ``null`` gives the word back to the vendor."""
+
+    latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
+    longitude: Annotated[float, Field(ge=-180, le=180)] | None = None
+    address: LongText | None = None
+    city: LongText | None = None
+    country: LongText | None = None
+    building: LongText | None = None
+    floor: LongText | None = None
+    room: LongText | None = None
+
+
+class DevicePatch(Body):
+    """What operators say of a device; ``null`` gives the word back to the vendor."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "Entrance", "tags": ["door"]}]}
+    )
+    name: Text | None = None
+    tags: Labels = []
+    groups: Labels = []
+    location: Location | None = None
+    expected_interval_seconds: Annotated[float, Field(gt=0, le=1e9)] | None = None
+
+
+# --- connections -----------------------------------------------------------------------------------
+
+
+class MetricRule(Body):
+    """Which metric, in which unit, a vendor's own path means."""
+
+    metric: Text
+    unit: Text | None = None
+
+    @model_validator(mode="after")
+    def _sensible(self) -> MetricRule:
+        if self.metric not in METRICS and "." not in self.metric:
+            raise ValueError(f"unknown metric {self.metric!r}: see GET /v1/catalog/metrics")
+        if self.metric in METRICS and self.unit and not converts(self.unit, self.metric):
+            raise ValueError(f"{self.unit!r} does not convert into {METRICS[self.metric].unit!r}")
+        return self
+
+
+class Settings(Body):
+    """What the hub is told of a vendor account."""
+
+    metric_map: dict[str, MetricRule] = {}
+    severity_map: dict[str, Severity] = {}
+    allow_identifiers: bool = False
+    device_id: Text = ""
+    auth_header: Annotated[Text, AfterValidator(_header_name)] = ""
+    auth_username: Text = ""
+    base_url: Annotated[LongText, AfterValidator(_http_url)] = ""
+    device_types: dict[str, Any] = {}
+
+
+class ConnectionBody(Body):
+    """A vendor account to connect."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"vendor": "haltian", "name": "Head office", "settings": {}}]
+        }
+    )
+    vendor: Text
+    name: Text
+    settings: Settings = Settings()
+
+
+class ConnectionPatch(Body):
+    """What changes of a connection; ``settings`` are replaced as a whole."""
+
+    name: Text = ""
+    settings: Settings = Settings()
+
+
+class Rotation(Body):
+    """How long the former secret works on."""
+
+    overlap_seconds: Annotated[int, Field(ge=0, le=_WEEK)] = 0
+
+
+class OverlappingRotation(Body):
+    """How long the former signing secret signs as well."""
+
+    overlap_seconds: Annotated[int, Field(ge=0, le=_WEEK)] = 86_400
+
+
+# --- integrations ----------------------------------------------------------------------------------
+
+_PATTERNS = {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1}
+_CONDITION = {
+    "type": "object",
+    "properties": {
+        "metric": {"type": "string"},
+        "op": {"enum": list(matching.OPERATORS)},
+        "value": {"type": ["number", "boolean"]},
+    },
+    "required": ["metric", "op", "value"],
+    "additionalProperties": False,
+}
+Filter = Annotated[
+    dict[str, Any],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "description": "Every key must match, by any of its values; * stands for any text.",
+            "properties": {
+                **dict.fromkeys(matching.KEYS, _PATTERNS),
+                "conditions": {"type": "array", "items": _CONDITION, "minItems": 1},
+            },
+            "additionalProperties": False,
+        }
+    ),
+]
+"""Validated by the matcher itself, so that what is accepted here is what it understands."""
+
+
+class Batch(Body):
+    """How records are grouped into one delivery."""
+
+    max_records: Annotated[int, Field(ge=1, le=500)] = 100
+    max_wait_seconds: Annotated[float, Field(gt=0, le=300)] = 1
+
+
+class IntegrationBody(Body):
+    """A downstream subscriber."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "Ticketing",
+                    "kind": "webhook",
+                    "config": {"url": "https://example.com/hook"},
+                    "filter": {"types": ["alert.*"], "severities": ["major", "critical"]},
+                }
+            ]
+        }
+    )
+    name: Text
+    kind: Text
+    config: dict[str, Any] = {}
+    filter: Filter = {}
+    batch: Batch | None = None
+    ordering: Literal["none", "device"] = "none"
+    enabled: bool = True
+
+
+class IntegrationPatch(Body):
+    """What changes of an integration; ``config`` and ``filter`` are replaced as a whole."""
+
+    name: Text = ""
+    config: dict[str, Any] = {}
+    filter: Filter = {}
+    batch: Batch | None = None
+    ordering: Literal["none", "device"] = "none"
+    enabled: bool = True
+
+
+# --- access ----------------------------------------------------------------------------------------
+
+
+class TenantBody(Body):
+    """A new tenant."""
+
+    name: Text
+
+
+class RateLimit(Body):
+    """How many requests a key may make."""
+
+    requests: Annotated[int, Field(ge=1, le=1_000_000)]
+    seconds: Annotated[int, Field(ge=1, le=86_400)]
+
+
+class KeyBody(Body):
+    """A new API key."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "dashboard", "scopes": ["read"]}]}
+    )
+    name: Text
+    scopes: Annotated[
+        list[Literal["read", "write", "admin"]],
+        Field(min_length=1, json_schema_extra={"uniqueItems": True}),
+        AfterValidator(_unique),
+    ]
+    rate_limit: RateLimit | None = None

@@ -1,0 +1,141 @@
+"""The OpenAPI 3.1 document, made of the routes and of the models that validate."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from chalicelib.api.parameters import Parameter
+from chalicelib.api.problems import CONTENT_TYPE, KINDS
+from chalicelib.api.routing import Route
+
+VERSION = "2026.11"
+_REFS = "#/components/schemas/{model}"
+
+
+def document(routes: Iterable[Route]) -> dict[str, Any]:
+    """Return the document of all routes."""
+    from pydantic.json_schema import models_json_schema  # noqa: PLC0415 - for this answer only
+
+    routes = list(routes)
+    shapes = importlib.import_module("chalicelib.api.shapes")
+    shown = {getattr(shapes, route.returns) for route in routes if route.returns}
+    sent = {route.model() for route in routes if route.body}
+    pairs = [(model, "serialization") for model in sorted(shown, key=_name)]
+    pairs += [(model, "validation") for model in sorted(sent, key=_name)]
+    refs, definitions = models_json_schema(
+        [(shapes.Problem, "serialization"), *pairs],  # type: ignore[list-item]
+        ref_template=_REFS,
+    )
+    names = {model.__module__ + model.__name__: refs[model, mode] for model, mode in refs}
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.template, {})[route.method.lower()] = _operation(
+            route, names, "chalicelib.api.shapes", "chalicelib.api.bodies"
+        )
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Tributary",
+            "version": VERSION,
+            "description": "Query and admin API of the hub. Errors are problem details (RFC 9457).",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": definitions["$defs"],
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _name(model: Any) -> str:
+    return str(model.__name__)
+
+
+def _operation(
+    route: Route, names: Mapping[str, Any], shapes: str, bodies: str
+) -> dict[str, Any]:
+    parameters = [_path_parameter(name) for name in route.names]
+    parameters += [_query_parameter(each) for each in route.query]
+    operation: dict[str, Any] = {
+        "operationId": route.handler.replace(".", "_"),
+        "summary": route.summary,
+        "tags": [route.segments[1].removesuffix(".json")],
+        "security": [{"key": [route.scope]}] if route.scope else [],
+        "responses": _responses(route, names.get(f"{shapes}{route.returns}")),
+    }
+    if route.scope:
+        operation["description"] = f"Needs the scope `{route.scope}`."
+    if parameters:
+        operation["parameters"] = parameters
+    if route.body:
+        operation["requestBody"] = {
+            "required": not route.body_optional,
+            "content": {"application/json": {"schema": names[f"{bodies}{route.body}"]}},
+        }
+    return operation
+
+
+def _path_parameter(name: str) -> dict[str, Any]:
+    schema = {"type": "string", "minLength": 1}
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _query_parameter(parameter: Parameter) -> dict[str, Any]:
+    schema = dict(parameter.schema)
+    found: dict[str, Any] = {
+        "name": parameter.name,
+        "in": "query",
+        "required": parameter.required,
+        "description": parameter.description,
+        "schema": {"type": "array", "items": schema} if parameter.many else schema,
+    }
+    if parameter.many:
+        found |= {"style": "form", "explode": True}
+    return found
+
+
+def _responses(route: Route, shape: Any) -> dict[str, Any]:
+    success: dict[str, Any] = {"description": route.summary}
+    if shape is not None:
+        schema = _listing(shape) if route.listed else shape
+        success["content"] = {"application/json": {"schema": schema}}
+    statuses = _refusals(route)
+    return {
+        str(route.status): success,
+        **{str(status): _problem(status) for status in sorted(statuses)},
+    }
+
+
+def _listing(shape: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {
+            "data": {"type": "array", "items": shape},
+            "next_cursor": {"type": ["string", "null"]},
+        },
+        "required": ["data", "next_cursor"],
+    }
+
+
+def _refusals(route: Route) -> set[int]:
+    # Every route takes known parameters only, so every route can answer 400.
+    statuses = {400, 500}
+    if route.scope:
+        statuses |= {401, 403}
+    if route.names:
+        statuses.add(404)
+    if route.body:
+        statuses |= {413, 422}
+    if route.conflicts:
+        statuses.add(409)
+    return statuses
+
+
+def _problem(status: int) -> dict[str, Any]:
+    titles = [kind.title for kind in KINDS.values() if kind.status == status]
+    return {
+        "description": ", or ".join(titles),
+        "content": {CONTENT_TYPE: {"schema": {"$ref": _REFS.format(model="Problem")}}},
+    }

@@ -1,0 +1,99 @@
+"""The catalogue: what the hub knows, and how to ask it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from chalicelib import vendors as known_vendors
+from chalicelib.api.calls import Call
+from chalicelib.api.openapi import VERSION
+from chalicelib.model.cloudevents import TYPES
+from chalicelib.model.metrics import METRICS
+
+_EVENT_TYPES = {
+    "measurement.recorded": "A measurement was stored.",
+    "measurement.corrected": "The vendor sent another value for a stored measurement.",
+    "event.occurred": "Something happened that is not a number.",
+    "alert.raised": "A condition began.",
+    "alert.acknowledged": "An operator took note of an alert.",
+    "alert.cleared": "A condition ended, by the vendor or by an operator.",
+    "device.registered": "A device was heard of for the first time.",
+    "device.updated": "A slow fact of a device changed.",
+    "device.online": "A device is heard of again.",
+    "device.offline": "A device has been silent too long, or its vendor says so.",
+    "media.added": "A recording or picture can be fetched.",
+    "command.updated": "A command changed its state.",
+    "vendor.schema_drift": "A vendor's payloads no longer look as they did.",
+    "integration.test": "An operator tests an integration.",
+    "integration.failing": "Deliveries to an integration keep failing.",
+    "integration.disabled": "The hub disabled an integration.",
+    "integration.recovered": "Deliveries to an integration succeed again.",
+}
+
+
+def vendors(_call: Call) -> Any:
+    """List vendors."""
+    return _all(
+        {"name": name, "adapter_version": known_vendors.adapter(name).version}
+        for name in known_vendors.names()
+    )
+
+
+def metrics(_call: Call) -> Any:
+    """List the metric vocabulary."""
+    return _all(
+        {
+            "name": row.name,
+            "unit": row.unit,
+            "kind": row.kind,
+            "minimum": row.low if math.isfinite(row.low) else None,
+            "maximum": row.high if math.isfinite(row.high) else None,
+        }
+        for row in METRICS.values()
+    )
+
+
+def destinations(_call: Call) -> Any:
+    """List kinds of destination and their config."""
+    from chalicelib import destinations as kinds  # noqa: PLC0415 - only this listing needs them
+
+    found = [(name, kinds.destination(name)) for name in kinds.names()]
+    return _all(
+        {
+            "kind": name,
+            "title": each.title,
+            "fields": [
+                {
+                    "name": field.name,
+                    "description": field.description,
+                    "required": field.required,
+                    "sensitive": field.sensitive,
+                }
+                for field in each.fields
+            ],
+        }
+        for name, each in found
+    )
+
+
+def event_types(_call: Call) -> Any:
+    """List CloudEvents types."""
+    return _all({"type": each, "description": _EVENT_TYPES[each]} for each in TYPES)
+
+
+def health(_call: Call) -> Any:
+    """Say that the API answers."""
+    return {"status": "ok", "version": VERSION}
+
+
+def openapi(_call: Call) -> Any:
+    """Return the OpenAPI document."""
+    from chalicelib.api.openapi import document  # noqa: PLC0415 - it imports every model
+    from chalicelib.api.table import ROUTES  # noqa: PLC0415
+
+    return document(ROUTES)
+
+
+def _all(rows: Any) -> dict[str, Any]:
+    return {"data": list(rows), "next_cursor": None}

@@ -1,0 +1,192 @@
+"""Integrations: downstream subscribers, their filters and their signing secrets."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from chalicelib import destinations, outbox
+from chalicelib.api.calls import Call
+from chalicelib.api.problems import FieldError, invalid, invalid_fields, not_found
+from chalicelib.model import matching
+from chalicelib.model.cloudevents import test_event
+from chalicelib.model.times import to_rfc3339
+from chalicelib.security import new_id
+from chalicelib.store import integrations
+from chalicelib.store.integrations import Integration
+from chalicelib.store.table import ConflictError
+
+
+def create(call: Call) -> Any:
+    """Create an integration; its signing secret is shown this once."""
+    given = call.given()
+    if given["kind"] not in destinations.names():
+        known = ", ".join(destinations.names())
+        raise invalid("/kind", f"unknown destination; known: {known}")
+    secret = _new_secret()
+    integration = Integration(
+        id=new_id("int"),
+        tenant=call.tenant,
+        created_at=call.hub.now(),
+        secrets=((secret, None),),
+        **given,
+    )
+    _check(call, integration)
+    integrations.save(call.table, integration)
+    return {**_json(integration), "secret": secret}
+
+
+def list_integrations(call: Call) -> Any:
+    """List integrations, newest first."""
+    found = integrations.integrations(call.table, call.tenant)
+    if call.after is not None:
+        behind = tuple(call.after)
+        found = [each for each in found if _place(each) < behind]
+    page = found[: call.limit]
+    after = _place(page[-1]) if len(found) > call.limit else None
+    return call.page([_json(each) for each in page], after)
+
+
+def read(call: Call) -> Any:
+    """Read one integration."""
+    return _json(existing(call))
+
+
+def change(call: Call) -> Any:
+    """Change an integration; it is validated as a new one is."""
+    given = call.given()
+
+    def changed(integration: Integration) -> Integration:
+        new = replace(integration, **given)
+        if "config" in given:
+            new = replace(new, config=_unmasked(integration, given["config"]))
+        if given.get("enabled"):
+            new = replace(new, disabled=None)
+        _check(call, new)
+        return new
+
+    integration = _changed(call, changed)
+    if given.get("enabled"):
+        outbox.resume(call.hub, call.tenant, integration.id)
+    return _json(integration)
+
+
+def delete(call: Call) -> None:
+    """Delete an integration: nothing is sent to it any more."""
+    integrations.remove(call.table, call.tenant, existing(call).id)
+
+
+def rotate(call: Call) -> Any:
+    """Replace the signing secret; both sign during the overlap."""
+    secret, now = _new_secret(), call.hub.now()
+    until = now + call.body.overlap_seconds * 1000
+
+    def rotated(integration: Integration) -> Integration:
+        former = [
+            (each, until if ends is None else min(ends, until))
+            for each, ends in integration.secrets
+        ]
+        live = tuple((each, ends) for each, ends in former if ends > now)
+        return replace(integration, secrets=((secret, None), *live))
+
+    _changed(call, rotated)
+    return {"secret": secret}
+
+
+def enable(call: Call) -> Any:
+    """Enable an integration and bring back the deliveries that waited for it."""
+    integration = _changed(call, lambda each: replace(each, enabled=True, disabled=None))
+    outbox.resume(call.hub, call.tenant, integration.id)
+    return _json(integration)
+
+
+def test(call: Call) -> Any:
+    """Deliver a test event."""
+    integration = existing(call)
+    event = test_event(integration.id, call.hub.now())
+    outbox.enqueue(call.hub, call.tenant, integration, [event])
+    return {"id": event["id"]}
+
+
+def existing(call: Call) -> Integration:
+    """Return the integration of the path, or refuse the call."""
+    identity = call.path["integration_id"]
+    integration = integrations.find(call.table, call.tenant, identity)
+    if integration is None:
+        raise not_found("integration")
+    return integration
+
+
+def _changed(call: Call, change: Callable[[Integration], Integration]) -> Integration:
+    while True:
+        integration = change(existing(call))
+        try:
+            integrations.save(call.table, integration)
+        except ConflictError:
+            continue  # somebody changed it meanwhile: change what it is now
+        return integration
+
+
+def _check(call: Call, integration: Integration) -> None:
+    """Refuse what the destination or the matcher does not understand."""
+    destination = destinations.destination(integration.kind)
+    targets = call.hub.config.private_targets
+    found = [
+        FieldError(f"/config{pointer}", detail)
+        for pointer, detail in destination.check(integration.config, private_targets=targets)
+    ]
+    found += [
+        FieldError(f"/filter{pointer}", detail)
+        for pointer, detail in matching.problems(integration.filter)
+    ]
+    if found:
+        raise invalid_fields(found)
+
+
+def _unmasked(integration: Integration, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config in which a masked value, sent back as it was read, means the stored one."""
+    return _restored(config, integration.config, _masked(integration))
+
+
+def _restored(
+    sent: Mapping[str, Any], stored: Mapping[str, Any], shown: Mapping[str, Any]
+) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for name, value in sent.items():
+        known = stored.get(name)
+        if isinstance(value, dict) and isinstance(known, Mapping):
+            result[name] = _restored(value, known, shown[name])
+        else:
+            result[name] = known if name in shown and value == shown[name] else value
+    return result
+
+
+def _masked(integration: Integration) -> dict[str, Any]:
+    fields = destinations.destination(integration.kind).fields
+    return destinations.masked(fields, integration.config)
+
+
+def _place(integration: Integration) -> tuple[int, str]:
+    return integration.created_at, integration.id
+
+
+def _new_secret() -> str:
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def _json(integration: Integration) -> dict[str, Any]:
+    return {
+        "id": integration.id,
+        "name": integration.name,
+        "kind": integration.kind,
+        "config": _masked(integration),
+        "filter": dict(integration.filter),
+        "batch": dict(integration.batch) if integration.batch is not None else None,
+        "ordering": integration.ordering,
+        "enabled": integration.enabled,
+        "disabled": dict(integration.disabled) if integration.disabled else None,
+        "created_at": to_rfc3339(integration.created_at),
+    }

@@ -1,0 +1,110 @@
+"""Routes and how a request finds one."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+from urllib.parse import unquote
+
+from chalicelib.api.parameters import Parameter
+from chalicelib.api.problems import ProblemError
+
+Scope = Literal["read", "write", "admin", "root"]
+_ID_BYTES = 1000
+"""An id longer than this exists nowhere, and DynamoDB refuses keys of more than 1 or 2 KB."""
+_DEVICE_ID_BYTES = 1900
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One row of the API: all that routing, validation and OpenAPI need to know of a call.
+
+    ``handler`` is ``module.function`` below :mod:`chalicelib.api.routes`, ``body`` a model of
+    :mod:`chalicelib.api.bodies`, ``returns`` one of :mod:`chalicelib.api.shapes`: names, so that a
+    request imports only what it uses.  ``scope`` ``None`` needs no key.
+    """
+
+    method: str
+    template: str
+    scope: Scope | None
+    handler: str
+    summary: str
+    query: Sequence[Parameter] = ()
+    body: str | None = None
+    body_optional: bool = False
+    status: int = 200
+    returns: str | None = None
+    listed: bool = False
+    """``returns`` is wrapped as ``{"data": [...], "next_cursor"}``."""
+    conflicts: bool = False
+
+    @property
+    def segments(self) -> list[str]:
+        """The template's segments."""
+        return self.template.strip("/").split("/")
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the template's path parameters, in order."""
+        return [segment[1:-1] for segment in self.segments if segment.startswith("{")]
+
+    def function(self) -> Callable[..., Any]:
+        """Return the handler, importing its module now."""
+        module, _, name = self.handler.partition(".")
+        found: Callable[..., Any] = getattr(
+            importlib.import_module(f"chalicelib.api.routes.{module}"), name
+        )
+        return found
+
+    def model(self) -> Any:
+        """Return the model that validates the body."""
+        return getattr(importlib.import_module("chalicelib.api.bodies"), str(self.body))
+
+
+class Match(NamedTuple):
+    """A route and the path parameters of a request for it."""
+
+    route: Route
+    path: dict[str, str]
+
+
+def find(routes: Iterable[Route], method: str, path: str) -> Match:
+    """Return the route of a request, or refuse it with 404, or with 405 and what is allowed."""
+    segments = [unquote(segment) for segment in path.split("/")]
+    matches = [
+        Match(route, found)
+        for route in routes
+        if (found := _matched(route.segments, segments)) is not None
+    ]
+    if not matches:
+        raise ProblemError("unknown-route", "There is no such route; see /v1/openapi.json.")
+    wanted = "GET" if method == "HEAD" else method
+    for match in matches:
+        if match.route.method == wanted:
+            _check_ids(match.path)
+            return match
+    methods = {match.route.method for match in matches}
+    allowed = ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
+    detail = f"This route takes {allowed}."
+    raise ProblemError("method-not-allowed", detail, headers={"Allow": allowed})
+
+
+def _matched(template: Sequence[str], segments: Sequence[str]) -> dict[str, str] | None:
+    if len(template) != len(segments):
+        return None
+    found: dict[str, str] = {}
+    for wanted, given in zip(template, segments, strict=True):
+        if wanted.startswith("{") and given:
+            found[wanted[1:-1]] = given
+        elif wanted != given:
+            return None
+    return found
+
+
+def _check_ids(path: dict[str, str]) -> None:
+    for name, value in path.items():
+        limit = _DEVICE_ID_BYTES if name == "device_id" else _ID_BYTES
+        if len(value.encode("utf-8", "replace")) > limit:
+            raise ProblemError("not-found", "There is nothing with an id this long.")

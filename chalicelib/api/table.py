@@ -1,0 +1,200 @@
+"""The table of routes: every call of the API, once."""
+
+from __future__ import annotations
+
+from chalicelib.api import parameters as p
+from chalicelib.api.routing import Route
+
+_DEVICE = "/v1/devices/{device_id}"
+_ALERT = "/v1/alerts/{alert_id}"
+_CONNECTION = "/v1/connections/{connection_id}"
+_INTEGRATION = "/v1/integrations/{integration_id}"
+_KEY = "/v1/api-keys/{key_id}"
+_QUARANTINE = "/v1/quarantine/{quarantine_id}"
+
+ROUTES: tuple[Route, ...] = (
+    # --- devices and what they said
+    Route(
+        "GET", "/v1/devices", "read", "devices.list_devices", "List devices",
+        query=(p.VENDOR, p.TAG, p.GROUP, p.PRESENCE, p.SEARCH, p.PARENT, *p.PAGED),
+        returns="Device", listed=True,
+    ),
+    Route("GET", _DEVICE, "read", "devices.read", "Read a device", returns="Device"),
+    Route(
+        "PATCH", _DEVICE, "write", "devices.change", "Change what operators say of a device",
+        body="DevicePatch", returns="Device",
+    ),
+    Route(
+        "GET", f"{_DEVICE}/state", "read", "devices.state", "Read the latest of every metric",
+        returns="State",
+    ),
+    Route(
+        "GET", f"{_DEVICE}/measurements", "read", "measurements.in_range",
+        "List measurements of a device",
+        query=(p.METRIC, p.FROM.needed(), p.TO.needed(), p.ORDER, *p.PAGED),
+        returns="Measurement", listed=True,
+    ),
+    Route(
+        "GET", "/v1/measurements/latest", "read", "measurements.latest",
+        "Read the latest measurements of several devices",
+        query=(p.DEVICE.needed(), p.METRIC), returns="Latest",
+    ),
+    Route(
+        "GET", f"{_DEVICE}/events", "read", "events.of_device", "List events of a device",
+        query=(p.TYPE, *p.RANGE, *p.PAGED), returns="Event", listed=True,
+    ),
+    Route(
+        "GET", "/v1/events", "read", "events.of_tenant", "List events of all devices",
+        query=(p.TYPE, p.VENDOR, *p.RANGE, *p.PAGED), returns="Event", listed=True,
+    ),
+    Route(
+        "GET", f"{_DEVICE}/media", "read", "events.media_of_device", "List media of a device",
+        query=(*p.RANGE, *p.PAGED), returns="Media", listed=True,
+    ),
+    # --- alerts
+    Route(
+        "GET", "/v1/alerts", "read", "alerts.list_alerts", "List alerts",
+        query=(
+            p.STATE, p.SEVERITY, p.VENDOR, p.DEVICE, p.ACKNOWLEDGED, *p.RANGE, *p.PAGED,
+        ),
+        returns="Alert", listed=True,
+    ),
+    Route("GET", _ALERT, "read", "alerts.read", "Read an alert", returns="Alert"),
+    Route(
+        "POST", f"{_ALERT}/acknowledge", "write", "alerts.acknowledge", "Acknowledge an alert",
+        body="Note", body_optional=True, returns="Alert", conflicts=True,
+    ),
+    Route(
+        "POST", f"{_ALERT}/clear", "write", "alerts.clear", "Clear an alert",
+        body="Note", body_optional=True, returns="Alert",
+    ),
+    # --- connections
+    Route(
+        "POST", "/v1/connections", "admin", "connections.create", "Create a connection",
+        body="ConnectionBody", status=201, returns="ConnectionWithSecret",
+    ),
+    Route(
+        "GET", "/v1/connections", "admin", "connections.list_connections", "List connections",
+        query=p.PAGED, returns="Connection", listed=True,
+    ),
+    Route(
+        "GET", _CONNECTION, "admin", "connections.read", "Read a connection",
+        returns="Connection",
+    ),
+    Route(
+        "PATCH", _CONNECTION, "admin", "connections.change", "Change a connection",
+        body="ConnectionPatch", returns="Connection",
+    ),
+    Route(
+        "DELETE", _CONNECTION, "admin", "connections.delete", "Delete a connection", status=204
+    ),
+    Route(
+        "POST", f"{_CONNECTION}/rotate-secret", "admin", "connections.rotate",
+        "Replace a connection's secret",
+        body="Rotation", body_optional=True, returns="Secret",
+    ),
+    # --- integrations and their deliveries
+    Route(
+        "POST", "/v1/integrations", "admin", "integrations.create", "Create an integration",
+        body="IntegrationBody", status=201, returns="IntegrationWithSecret",
+    ),
+    Route(
+        "GET", "/v1/integrations", "admin", "integrations.list_integrations",
+        "List integrations", query=p.PAGED, returns="Integration", listed=True,
+    ),
+    Route(
+        "GET", _INTEGRATION, "admin", "integrations.read", "Read an integration",
+        returns="Integration",
+    ),
+    Route(
+        "PATCH", _INTEGRATION, "admin", "integrations.change", "Change an integration",
+        body="IntegrationPatch", returns="Integration",
+    ),
+    Route(
+        "DELETE", _INTEGRATION, "admin", "integrations.delete", "Delete an integration",
+        status=204,
+    ),
+    Route(
+        "POST", f"{_INTEGRATION}/rotate-secret", "admin", "integrations.rotate",
+        "Replace an integration's signing secret",
+        body="OverlappingRotation", body_optional=True, returns="Secret",
+    ),
+    Route(
+        "POST", f"{_INTEGRATION}/enable", "admin", "integrations.enable",
+        "Enable an integration", body="Nothing", body_optional=True, returns="Integration",
+    ),
+    Route(
+        "POST", f"{_INTEGRATION}/test", "admin", "integrations.test",
+        "Deliver a test event", body="Nothing", body_optional=True, status=202,
+        returns="Accepted",
+    ),
+    Route(
+        "GET", f"{_INTEGRATION}/deliveries", "admin", "deliveries.of_integration",
+        "List deliveries that are pending or failed at least once",
+        query=(p.DELIVERY_STATE, *p.RANGE, *p.PAGED), returns="Delivery", listed=True,
+    ),
+    Route(
+        "GET", "/v1/deliveries/{delivery_id}", "read", "deliveries.read", "Read a delivery",
+        returns="Delivery",
+    ),
+    Route(
+        "POST", "/v1/deliveries/{delivery_id}/retry", "admin", "deliveries.retry",
+        "Attempt a delivery again now", body="Nothing", body_optional=True, status=202,
+        returns="Accepted",
+    ),
+    # --- traces
+    Route(
+        "GET", "/v1/receipts/{receipt_id}", "read", "traces.receipt",
+        "Read a payload, its records and their deliveries", returns="Receipt",
+    ),
+    Route(
+        "GET", "/v1/quarantine", "read", "traces.list_quarantine", "List quarantined items",
+        query=(p.RECEIPT, p.CONNECTION, *p.RANGE, *p.PAGED), returns="Quarantined", listed=True,
+    ),
+    Route(
+        "GET", _QUARANTINE, "read", "traces.quarantined", "Read a quarantined item",
+        returns="Quarantined",
+    ),
+    Route(
+        "POST", f"{_QUARANTINE}/redrive", "write", "traces.redrive",
+        "Put a quarantined item through again", body="Nothing", body_optional=True, status=202,
+        returns="Accepted", conflicts=True,
+    ),
+    # --- access
+    Route(
+        "POST", "/v1/tenants", "root", "keys.create_tenant", "Create a tenant",
+        body="TenantBody", status=201, returns="TenantCreated",
+    ),
+    Route(
+        "POST", "/v1/api-keys", "admin", "keys.create", "Create an API key",
+        body="KeyBody", status=201, returns="KeyWithSecret",
+    ),
+    Route(
+        "GET", "/v1/api-keys", "admin", "keys.list_keys", "List API keys",
+        query=p.PAGED, returns="ApiKey", listed=True,
+    ),
+    Route("DELETE", _KEY, "admin", "keys.delete", "Revoke an API key", status=204),
+    Route(
+        "POST", f"{_KEY}/rotate", "admin", "keys.rotate", "Replace an API key",
+        body="Rotation", body_optional=True, returns="KeyWithSecret",
+    ),
+    # --- catalogue
+    Route(
+        "GET", "/v1/catalog/vendors", "read", "catalog.vendors", "List vendors",
+        returns="CatalogVendor", listed=True,
+    ),
+    Route(
+        "GET", "/v1/catalog/metrics", "read", "catalog.metrics", "List the metric vocabulary",
+        returns="CatalogMetric", listed=True,
+    ),
+    Route(
+        "GET", "/v1/catalog/destinations", "read", "catalog.destinations",
+        "List kinds of destination", returns="CatalogDestination", listed=True,
+    ),
+    Route(
+        "GET", "/v1/catalog/event-types", "read", "catalog.event_types",
+        "List CloudEvents types", returns="CatalogEventType", listed=True,
+    ),
+    Route("GET", "/v1/health", None, "catalog.health", "Say that the API answers", returns="Health"),
+    Route("GET", "/v1/openapi.json", None, "catalog.openapi", "This document", returns="Document"),
+)  # fmt: skip

@@ -1,0 +1,214 @@
+"""One HTTP request to a stranger's endpoint, within limits that the stranger cannot stretch.
+
+The address that was checked is the address that is dialled.  No redirects, no proxies, no cookies; the
+whole exchange has a deadline on the wall clock, however slowly bytes drip; little of an answer is read.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.client import HTTPException, HTTPResponse, RemoteDisconnected
+from typing import Any
+
+from chalicelib.deliver.addresses import Resolve, checked, resolve
+from chalicelib.deliver.connections import Connection, connected, secured, tls_context
+from chalicelib.destinations import Request
+from chalicelib.model.addresses import BadTargetError, Target, permitted
+
+READ_LIMIT = 16 * 1024
+EXCERPT_LIMIT = 4 * 1024
+_DELIVERED = range(200, 300)
+_IDLE = 2.0
+"""Seconds for which an idle connection is kept: less than servers do, so none is used as it closes."""
+_AGE = 60.0
+"""Seconds after which a connection is not used again: a name may have moved meanwhile."""
+_MOST_IDLE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds by the wall clock."""
+
+    total: float = 15.0
+    connect: float = 5.0
+    """Of the total, for the name, the connection and TLS together."""
+    after_success: float = 1.0
+    """For the body of an answer whose headers already said that all is well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one try led to: a complete header section has a ``status``, anything else an ``error``."""
+
+    status: int | None
+    latency_ms: int
+    excerpt: str = ""
+    error: str | None = None
+    retry_after: str | None = None
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the endpoint took it."""
+        return self.status in _DELIVERED
+
+
+Send = Callable[[Request], Outcome]
+
+
+class Sender:
+    """Sends requests, and keeps a few connections for the next ones."""
+
+    def __init__(
+        self,
+        private_targets: str,
+        limits: Limits | None = None,
+        resolve: Resolve = resolve,
+        context: Callable[[], ssl.SSLContext] | None = None,
+    ) -> None:
+        self._private_targets = private_targets
+        self._limits = limits or Limits()
+        self._resolve = resolve
+        self._context = context or tls_context
+        self._idle: dict[tuple[str, str, int], list[Connection]] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, request: Request) -> Outcome:
+        """Send a request.  Never raises for anything that an endpoint or a network can do."""
+        started = time.monotonic()
+        try:
+            status, retry_after, excerpt = self._exchange(request, started)
+        except Exception as error:  # noqa: BLE001 - an endpoint's failure is an outcome, whatever it is
+            return Outcome(None, _since(started), error=self._named(error))
+        return Outcome(status, _since(started), excerpt, None, retry_after)
+
+    def close(self) -> None:
+        """Close what is kept."""
+        with self._lock:
+            idle = [each for kept in self._idle.values() for each in kept]
+            self._idle.clear()
+        for connection in idle:
+            connection.close()
+
+    def _exchange(self, request: Request, started: float) -> tuple[int, str | None, str]:
+        target = permitted(request.url, self._private_targets)
+        deadline = started + self._limits.total
+        connection = self._kept(target) or self._dial(target, started)
+        connection.bound(deadline)
+        try:
+            connection.request(request.method, target.path, request.body, request.headers)
+            response = connection.getresponse()
+        except BaseException:
+            connection.close()
+            raise
+        if response.status in _DELIVERED:
+            connection.bound(min(deadline, time.monotonic() + self._limits.after_success))
+        content = _content(response)
+        whole = response.isclosed() or response.length == 0
+        response.close()
+        if whole and not response.will_close:
+            self._keep(target, connection)
+        else:
+            connection.close()
+        excerpt = content[:EXCERPT_LIMIT].decode("utf-8", "replace")
+        return response.status, response.headers.get("Retry-After"), excerpt
+
+    def _dial(self, target: Target, started: float) -> Connection:
+        until = started + min(self._limits.connect, self._limits.total)
+        wait = until - time.monotonic()
+        try:
+            addresses = checked(target, self._private_targets, wait, self._resolve)
+        except TimeoutError:
+            raise _ConnectTimeoutError from None
+        failure: OSError = OSError("the name has no address")
+        for left in range(len(addresses), 0, -1):
+            address = addresses[-left]
+            share = (until - time.monotonic()) / left  # a dead address leaves time for the next
+            if share <= 0:
+                break
+            try:
+                raw = connected(address, target.port, share)
+            except OSError as error:
+                failure = error
+                continue
+            if target.scheme == "http":
+                return Connection(target, raw)
+            try:
+                sock = secured(raw, target.host, self._context(), until)
+            except TimeoutError:
+                raise _ConnectTimeoutError from None
+            return Connection(target, sock)
+        if isinstance(failure, TimeoutError) or until <= time.monotonic():
+            raise _ConnectTimeoutError
+        raise failure
+
+    def _kept(self, target: Target) -> Connection | None:
+        now = time.time()
+        while True:
+            with self._lock:
+                idle = self._idle.get(target[:3])
+                if not idle:
+                    return None
+                connection = idle.pop()
+            young = now - connection.used_at < _IDLE and now - connection.opened_at < _AGE
+            if young and connection.silent():
+                return connection
+            connection.close()
+
+    def _keep(self, target: Target, connection: Connection) -> None:
+        connection.used_at = time.time()
+        with self._lock:
+            idle = self._idle.setdefault(target[:3], [])
+            if len(idle) < _MOST_IDLE:
+                idle.append(connection)
+                return
+        connection.close()
+
+    def _named(self, error: Exception) -> str:
+        if isinstance(error, _ConnectTimeoutError):
+            return f"timeout: no connection within {self._limits.connect:g} s"
+        if isinstance(error, TimeoutError):
+            return f"timeout: no complete answer within {self._limits.total:g} s"
+        for kind, name in _NAMES:
+            if isinstance(error, kind):
+                return name(error)[:_LONGEST_ERROR]
+        return f"not sent: {type(error).__name__}"
+
+
+class _ConnectTimeoutError(Exception):
+    """The time for connecting was not enough."""
+
+
+_LONGEST_ERROR = 200
+_NAMES: tuple[tuple[type[Exception], Callable[[Any], str]], ...] = (
+    (BadTargetError, str),
+    (socket.gaierror, lambda _: "the name cannot be resolved"),
+    (ssl.SSLError, lambda error: f"TLS: {error.reason or type(error).__name__}"),
+    (ConnectionRefusedError, lambda _: "connection refused"),
+    (RemoteDisconnected, lambda _: "connection closed without an answer"),
+    (ConnectionError, lambda _: "connection reset"),
+    (HTTPException, lambda error: f"not a complete HTTP answer: {type(error).__name__.strip('_')}"),
+    (OSError, lambda error: f"network: {error.strerror or error}"),
+)
+"""How errors are told in the log: the first kind that fits."""
+
+
+def _content(response: HTTPResponse) -> bytes:
+    """Read the beginning of a body; what goes wrong there no longer matters."""
+    parts: list[bytes] = []
+    left = READ_LIMIT
+    try:
+        while left > 0 and (part := response.read1(left)):
+            parts.append(part)
+            left -= len(part)
+    except (OSError, HTTPException, ValueError):
+        pass
+    return b"".join(parts)
+
+
+def _since(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)

@@ -1,0 +1,1 @@
+"""Dispatch: stored changes become deliveries of the integrations that asked for them."""

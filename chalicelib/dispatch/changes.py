@@ -1,0 +1,142 @@
+"""What a change of a stored item means to the outside: two images in, CloudEvents out.  Pure.
+
+The same images give the same events with the same ids, so that a stream batch tried again, or a record
+replayed from the table, delivers what was delivered before.  Unchanged data gives nothing, whatever
+else of the item changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from chalicelib.model.alerts import Alert
+from chalicelib.model.assembly import (
+    Point,
+    event_json,
+    measurement_id,
+    measurement_json,
+    media_json,
+)
+from chalicelib.model.cloudevents import CloudEvent, about_device
+from chalicelib.model.digests import digest
+from chalicelib.model.state import Device
+from chalicelib.store import alerts, devices, keys, said
+from chalicelib.store.table import VERSION
+
+Item = Mapping[str, Any]
+
+
+def changes(old: Item | None, new: Item, changed_at: int | None) -> Iterator[CloudEvent]:
+    """Yield the events of one stored change.
+
+    ``changed_at`` is the stream's own moment of the change (ms), the only time that a change of a device
+    has; it is part of the stream record, so it does not move when the batch is tried again.
+    """
+    if "d" not in new or (old is not None and old.get("d") == new["d"]):
+        return iter(())
+    sort_key: str = new["sk"]
+    if sort_key == keys.DEVICE:
+        return _device(old, new, changed_at)
+    for prefix, events in _KINDS:
+        if sort_key.startswith(prefix):
+            return events(old, new)
+    return iter(())
+
+
+def _segment(old: Item | None, new: Item) -> Iterator[CloudEvent]:
+    segment, source = said.segment_of(new), said.provenance_of(new)
+    before: dict[str, str] = {}
+    for point in said.segment_of(old).points if old is not None else ():
+        identity = measurement_id(segment.device_id, point)
+        before[identity] = _version(identity, point)
+    now = {measurement_id(segment.device_id, point): point for point in segment.points}
+    for identity, point in now.items():
+        version = _version(identity, point)
+        if before.get(identity) == version:
+            continue
+        kind = "measurement.corrected" if identity in before else "measurement.recorded"
+        data = measurement_json(segment.device_id, point) | {"provenance": source.as_json()}
+        yield about_device(
+            kind, version, segment.device_id, source.connection_id, at=point.at, data=data
+        )
+
+
+def _version(identity: str, point: Point) -> str:
+    """Return the id of what a measurement now says: another value of the same one is another change."""
+    said_now = (point.value, point.unit, point.window_ms, point.quality, dict(point.attributes))
+    return digest("measurement.version", identity, *said_now)
+
+
+def _event(_: Item | None, new: Item) -> Iterator[CloudEvent]:
+    event, source = said.event_of(new), said.provenance_of(new)
+    identity = digest("event.occurred", event.id, event.type, event.data)
+    data = event_json(event) | {"provenance": source.as_json()}
+    yield about_device(
+        "event.occurred", identity, event.device_id, source.connection_id, at=event.at, data=data
+    )
+
+
+def _media(_: Item | None, new: Item) -> Iterator[CloudEvent]:
+    record, source = said.media_of(new), said.provenance_of(new)
+    data = media_json(record)
+    identity = digest("media.added", data)
+    data["provenance"] = source.as_json()
+    yield about_device(
+        "media.added", identity, record.device_id, source.connection_id, at=record.at, data=data
+    )
+
+
+def _alert(old: Item | None, new: Item) -> Iterator[CloudEvent]:
+    before = alerts.alert_of(old) if old is not None else None
+    now = alerts.alert_of(new)
+    connection_id = said.provenance_of(new).connection_id
+    for kind, at in _turns(before, now):
+        identity = digest(kind, now.id)
+        yield about_device(
+            kind, identity, now.device_id, connection_id, at=at, data=alerts.as_json(new)
+        )
+
+
+def _turns(before: Alert | None, now: Alert) -> Iterator[tuple[str, int]]:
+    """Yield what an alert has become, in the order of its life."""
+    if before is None:
+        yield "alert.raised", now.raised_at
+    if now.acknowledged and not (before and before.acknowledged):
+        yield "alert.acknowledged", now.acknowledged[0]
+    if now.cleared and not (before and before.cleared):
+        yield "alert.cleared", now.cleared[0]
+
+
+def _device(old: Item | None, new: Item, changed_at: int | None) -> Iterator[CloudEvent]:
+    before = devices.device_of(old) if old is not None else None
+    now = devices.device_of(new)
+    at = now.registered_at if changed_at is None else changed_at
+    # A device may come back to what it was, and every return is news: its version tells them apart.
+    version = int(new.get(VERSION, 0))
+    kinds: list[tuple[str, int]] = []
+    if before is None:
+        kinds.append(("device.registered", now.registered_at))
+    elif _lasting(before) != _lasting(now):
+        kinds.append(("device.updated", at))
+    if now.presence != "unknown" and (before is None or before.presence != now.presence):
+        kinds.append((f"device.{now.presence}", at))
+    for kind, moment in kinds:
+        identity = digest(kind, now.id, version if before else 0)
+        yield about_device(
+            kind, identity, now.id, now.connection_id, at=moment, data=now.as_json(None)
+        )
+
+
+def _lasting(device: Device) -> dict[str, Any]:
+    shown = device.as_json(None)
+    del shown["presence"]
+    return shown
+
+
+_KINDS: tuple[tuple[str, Callable[[Item | None, Item], Iterator[CloudEvent]]], ...] = (
+    (keys.SEGMENT, _segment),
+    (keys.EVENT, _event),
+    (keys.MEDIA, _media),
+    (keys.ALERT, _alert),
+)

@@ -1,0 +1,69 @@
+"""A batch of the table's stream: each change to the integrations that asked for it, in order.
+
+Nothing is written here.  A batch that fails is tried again whole from the first change that failed; its
+events have the same ids then, and consumers know them by those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from chalicelib import aws, outbox, queues, telemetry
+from chalicelib.dispatch.changes import changes
+from chalicelib.dispatch.subscriptions import Subscriptions, subscriptions_of
+from chalicelib.model.cloudevents import CloudEvent
+from chalicelib.store import keys
+from chalicelib.store.table import unmarshal
+
+
+def run(event: dict[str, Any], hub: aws.Hub | None = None) -> dict[str, Any]:
+    """Process a stream event.  Returns the first change that failed: the mapping retries from there."""
+    the_hub = hub or aws.hub()
+    known = subscriptions_of(the_hub)
+    tenants: dict[str, list[CloudEvent]] = {}
+    failed: str | None = None
+    for record in event["Records"]:
+        try:
+            for tenant, change in _changes(record, known):
+                tenants.setdefault(tenant, []).append(change)
+        except Exception:  # noqa: BLE001 - what stands before this change must not wait for it
+            failed = record["dynamodb"]["SequenceNumber"]
+            telemetry.logger().exception("dispatch.failed", extra={"keys": _keys_of(record)})
+            break
+    try:
+        _enqueue(the_hub, known, tenants)
+    except Exception:  # noqa: BLE001 - the mapping tries the whole again
+        telemetry.logger().exception("dispatch.enqueue_failed")
+        failed = event["Records"][0]["dynamodb"]["SequenceNumber"]
+    return {"batchItemFailures": [{"itemIdentifier": failed}] if failed is not None else []}
+
+
+def _changes(record: Mapping[str, Any], known: Subscriptions) -> list[tuple[str, CloudEvent]]:
+    image = record["dynamodb"]
+    where = image["Keys"]["pk"]["S"]
+    if "NewImage" not in image or not keys.is_device(where):
+        return []
+    tenant, _ = keys.device_of(where)
+    if not known.of(tenant):
+        return []  # nobody listens: do not unpack what nobody gets
+    new = unmarshal(image["NewImage"])
+    old = unmarshal(image["OldImage"]) if image.get("OldImage") else None
+    created = image.get("ApproximateCreationDateTime")
+    changed_at = round(float(created) * 1000) if created else None
+    return [(tenant, change) for change in changes(old, new, changed_at)]
+
+
+def _enqueue(hub: aws.Hub, known: Subscriptions, tenants: Mapping[str, list[CloudEvent]]) -> None:
+    messages = [
+        message
+        for tenant, events in tenants.items()
+        for integration, wanted in known.matching(tenant, events)
+        for message in outbox.messages(tenant, integration, wanted)
+    ]
+    queues.send(hub, hub.config.deliveries_url, messages)
+
+
+def _keys_of(record: Mapping[str, Any]) -> str:
+    image = record["dynamodb"].get("Keys", {})
+    return " ".join(str(next(iter(value.values()))) for value in image.values())

@@ -1,0 +1,131 @@
+"""Into the deliveries queue: the messages that name work for deliver, and nothing else.
+
+A message carries events (``{"tenant", "integration", "events"}``), or names a stored delivery and the
+number of attempts it had when the message was written (``{"tenant", "integration", "delivery",
+"attempt"}``): once the row has more, the message is outdated and means nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from chalicelib import queues
+from chalicelib.model.cloudevents import CloudEvent
+from chalicelib.store import deliveries
+from chalicelib.store.deliveries import PENDING, QUEUE_REACH, Delivery
+from chalicelib.store.integrations import Integration
+from chalicelib.store.table import ConflictError, table_of
+
+if TYPE_CHECKING:
+    from chalicelib.aws import Hub
+
+EVENTS_LIMIT = 10
+"""Events of one message, unless the integration takes batches: they are sent one after another."""
+SIZE_LIMIT = 200 * 1024
+BATCH_LIMIT = 1000 * 1024
+"""Bytes of a batch: 1 MiB is the most for a request and for a queue message."""
+
+
+def enqueue(hub: Hub, tenant: str, integration: Integration, events: Iterable[CloudEvent]) -> None:
+    """Put events on the queue for one integration.  Raises ``QueueError`` if they cannot be put there."""
+    queues.send(hub, hub.config.deliveries_url, messages(tenant, integration, events))
+
+
+def messages(
+    tenant: str, integration: Integration, events: Iterable[CloudEvent]
+) -> Iterator[queues.Message]:
+    """Yield the messages that carry events to one integration, in their order."""
+    most, size = EVENTS_LIMIT, SIZE_LIMIT
+    if integration.batch is not None:
+        most, size = int(integration.batch["max_records"]), BATCH_LIMIT
+    group: list[str] = []
+    length = 0
+    for event in events:
+        text = _text(event)
+        bytes_of = len(text)
+        assert bytes_of <= BATCH_LIMIT, "a table item holds 400 KB, so no event is as large"  # noqa: S101
+        if group and (len(group) == most or length + bytes_of > size):
+            yield _message(tenant, integration.id, group)
+            group, length = [], 0
+        group.append(text)
+        length += bytes_of + 1
+    if group:
+        yield _message(tenant, integration.id, group)
+
+
+def again(
+    tenant: str, integration_id: str, events: Sequence[CloudEvent], delay: int
+) -> queues.Message:
+    """Return the message that brings events back after so many seconds."""
+    return _message(tenant, integration_id, [_text(event) for event in events], delay)
+
+
+def schedule(hub: Hub, row: Delivery) -> None:
+    """Name a pending delivery to the queue, if its time is within the queue's reach."""
+    if row.next_attempt_at is None:
+        return
+    wait = max(0, row.next_attempt_at - hub.now())
+    if wait > QUEUE_REACH:
+        return
+    # A late message is as late as it is, an early one waits for its moment: short waits are cut.
+    seconds = wait // 1000 if wait < _EXACT else -(-wait // 1000)
+    queues.send(hub, hub.config.deliveries_url, [_naming(row, seconds)])
+
+
+def retry(hub: Hub, tenant: str, delivery_id: str) -> bool:
+    """Have a delivery attempted now, whatever became of it.  False if it is not known."""
+    table = table_of(hub)
+    while True:
+        row = deliveries.find(table, tenant, delivery_id)
+        if row is None:
+            return False
+        try:
+            row = deliveries.save(table, replace(row, state=PENDING, next_attempt_at=hub.now()))
+        except ConflictError:
+            continue
+        schedule(hub, row)
+        return True
+
+
+def resume(hub: Hub, tenant: str, integration_id: str) -> int:
+    """Bring back what waited for an integration to be enabled; return how many deliveries."""
+    table = table_of(hub)
+    found = 0
+    for row in deliveries.waiting(table, tenant, integration_id):
+        try:
+            due = deliveries.save(table, replace(row, next_attempt_at=hub.now()))
+        except ConflictError:
+            continue  # somebody retried it meanwhile
+        schedule(hub, due)
+        found += 1
+    return found
+
+
+_EXACT = 10_000
+"""Milliseconds of waiting below which a second more would show."""
+
+
+def _text(event: CloudEvent) -> str:
+    # ASCII: SQS refuses some characters that JSON may hold.
+    return json.dumps(event, separators=(",", ":"), allow_nan=False)
+
+
+def _naming(row: Delivery, delay: int) -> queues.Message:
+    body = {
+        "tenant": row.tenant,
+        "integration": row.integration_id,
+        "delivery": row.id,
+        "attempt": len(row.attempts),
+    }
+    return queues.Message(json.dumps(body), row.integration_id, delay)
+
+
+def _message(
+    tenant: str, integration_id: str, texts: Sequence[str], delay: int = 0
+) -> queues.Message:
+    head = json.dumps({"tenant": tenant, "integration": integration_id})
+    body = f'{head[:-1]}, "events": [{",".join(texts)}]}}'
+    return queues.Message(body, integration_id, delay)

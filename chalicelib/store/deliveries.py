@@ -1,0 +1,297 @@
+"""Deliveries that need remembering: those that failed once, and those that wait.
+
+A delivery that succeeds at once leaves nothing here.  A row keeps its events as they will be sent, so a
+retry sends the same body, and its whole log of attempts.  A row is the truth; queue messages only name
+it, and one that was lost is replaced when the row's moment in the ``DUE`` index comes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from chalicelib.model.cloudevents import CloudEvent
+from chalicelib.model.decode import compress, gunzip
+from chalicelib.model.digests import digest
+from chalicelib.model.times import DAY, to_rfc3339
+from chalicelib.store import integrations
+from chalicelib.store.integrations import Integration
+from chalicelib.store.listing import Page, indexed, newest_first
+from chalicelib.store.table import VERSION, Key, Plain, Table, pack, unpack
+
+RETENTION = 30 * DAY
+PENDING, DELIVERED, DEAD, CANCELLED = "pending", "delivered", "dead", "cancelled"
+QUEUE_REACH = 900_000
+"""Milliseconds for which SQS can delay a message; what is due later waits in the index."""
+_AHEAD = 90_000
+"""Milliseconds before its time at which a parked row is handed to the queue (the sweep is once a minute)."""
+_GRACE = 120_000
+"""Milliseconds after its time at which a row is handed to the queue again: its message must be lost."""
+_PATIENCE = 900_000
+"""The same for a row that the sweep has handed over: the queue may be long, so do not lengthen it."""
+_ITEM_LIMIT = 300 * 1024
+"""Bytes of packed events that a row holds itself (an item holds 400 KB); more waits in the bucket."""
+_SHARDS = 4
+"""Partitions of the index of what is due: one takes a thousand writes a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message for one integration, and every try of it so far.  Moments in milliseconds."""
+
+    id: str
+    tenant: str
+    integration_id: str
+    event_ids: tuple[str, ...]
+    batch: bool
+    """Whether the events go as one list, as they did the first time."""
+    state: str
+    created_at: int
+    attempts: tuple[Mapping[str, Any], ...] = ()
+    next_attempt_at: int | None = None
+    """``None`` while pending: it waits for its integration to be enabled."""
+    packed: bytes | None = None
+    pointer: str | None = None
+    version: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the delivery as the API shows it."""
+        due = self.next_attempt_at if self.state == PENDING else None
+        return {
+            "id": self.id,
+            "integration_id": self.integration_id,
+            "event_ids": list(self.event_ids),
+            "state": self.state,
+            "next_attempt_at": to_rfc3339(due) if due is not None else None,
+            "attempts": [dict(attempt) for attempt in self.attempts],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An integration as it is now, and until when it asked for nothing new (ms, 0: it did not)."""
+
+    integration: Integration | None
+    paused_until: int = 0
+
+
+def identity_of(integration_id: str, event_ids: Sequence[str]) -> str:
+    """Return the id of a delivery: the same for the same events.  It carries the integration's."""
+    name = integration_id.removeprefix("int_")
+    return f"dlv_{name}_{digest('delivery', list(event_ids))}"
+
+
+def integration_of(identity: str) -> str:
+    """Return the integration of a delivery's id (of nobody, for a text that is no such id)."""
+    return f"int_{identity.removeprefix('dlv_').rpartition('_')[0]}"
+
+
+def begun(
+    tenant: str, integration_id: str, events: Sequence[CloudEvent], *, batch: bool, now: int
+) -> Delivery:
+    """Return a delivery that nobody has attempted and that is not yet stored."""
+    event_ids = tuple(event["id"] for event in events)
+    identity = identity_of(integration_id, event_ids)
+    packed = pack(list(events))
+    return Delivery(identity, tenant, integration_id, event_ids, batch, PENDING, now, packed=packed)
+
+
+def find(table: Table, tenant: str, identity: str) -> Delivery | None:
+    """Return a delivery as it is now, or ``None``."""
+    item = table.get(_key(tenant, integration_of(identity), identity))
+    return delivery_of(item) if item else None
+
+
+def many(table: Table, tenant: str, identities: Iterable[str]) -> dict[str, Delivery]:
+    """Return many deliveries by id as they are now; those that are not stored are left out."""
+    wanted = [_key(tenant, integration_of(each), each) for each in identities]
+    found = table.get_many(wanted, consistent=True)
+    return {row.id: row for row in map(delivery_of, found.values())}
+
+
+def save(table: Table, row: Delivery, *, handed_over: bool = False) -> Delivery:
+    """Write a delivery and return it as stored.  Raises ``ConflictError`` if it changed since it was read.
+
+    ``handed_over`` says that a message naming it is in the queue, however far off its time was.
+    """
+    if row.version == 0:
+        row = _first(table, row)
+    read = {VERSION: row.version} if row.version else None
+    key = _key(row.tenant, row.integration_id, row.id)
+    table.replace(key, _item(table, row, handed_over=handed_over), read)
+    return replace(row, version=row.version + 1)
+
+
+def forget(table: Table, row: Delivery) -> None:
+    """Remove a delivery whose integration is gone."""
+    table.delete(_key(row.tenant, row.integration_id, row.id))
+
+
+def events_of(table: Table, row: Delivery) -> list[CloudEvent]:
+    """Return the events of a delivery, as they were first sent."""
+    if row.packed is not None:
+        return unpack(row.packed)  # type: ignore[no-any-return]
+    bucket = table.hub.config.bucket
+    answer = table.hub.s3.get_object(Bucket=bucket, Key=str(row.pointer))
+    return json.loads(gunzip(answer["Body"].read()))  # type: ignore[no-any-return]
+
+
+def due(table: Table, now: int) -> Iterator[Delivery]:
+    """Yield every pending delivery that is to be handed to the queue now, as it is stored."""
+    for shard in range(_SHARDS):
+        for item in table.walk(f"DUE#{shard}", "0", to_rfc3339(now), index="by_state"):
+            found = table.get(Key(item["pk"], item["sk"]))
+            row = delivery_of(found) if found else None
+            if row is not None and row.state == PENDING and row.next_attempt_at is not None:
+                yield row
+
+
+def waiting(table: Table, tenant: str, integration_id: str) -> Iterator[Delivery]:
+    """Yield every delivery that waits for its integration to be enabled."""
+    for item in table.walk(_waiting(tenant, integration_id), index="by_state"):
+        found = table.get(Key(item["pk"], item["sk"]))
+        row = delivery_of(found) if found else None
+        if row is not None and row.state == PENDING and row.next_attempt_at is None:
+            yield row
+
+
+def deliveries(  # noqa: PLR0913 - one listing has these parts
+    table: Table,
+    tenant: str,
+    integration_id: str,
+    *,
+    start: int | None,
+    end: int | None,
+    limit: int,
+    after: Plain | None,
+    states: frozenset[str] | None = None,
+) -> Page:
+    """Return a page of an integration's deliveries, newest first."""
+    return newest_first(
+        table,
+        tenant,
+        _listing(integration_id),
+        start=start,
+        end=end,
+        limit=limit,
+        after=after,
+        keep=lambda item: states is None or item["s"] in states,
+    )
+
+
+def of_receipt(table: Table, tenant: str, receipt_id: str) -> list[Delivery]:
+    """Return the deliveries of what a receipt's payload said, as far as they are remembered."""
+    pointers = table.walk(_receipt(tenant, receipt_id, "").pk)
+    found = many(table, tenant, [pointer["sk"] for pointer in pointers])
+    return sorted(found.values(), key=lambda row: (row.created_at, row.id))
+
+
+def standing(table: Table, tenant: str, integration_id: str) -> Standing:
+    """Return an integration as it is now, together with its pause: one read."""
+    where, pause = integrations.key(tenant, integration_id), _pause(tenant, integration_id)
+    found = table.get_many((where, pause), consistent=True)
+    integration = integrations.integration_of(found[where]) if where in found else None
+    return Standing(integration, int(found[pause]["until"]) if pause in found else 0)
+
+
+def pause(table: Table, tenant: str, integration_id: str, until: int) -> None:
+    """Remember that an integration wants nothing new before a moment."""
+    item = {"until": until, "expires_at": until // 1000 + 3600}
+    table.put(_pause(tenant, integration_id), item)
+
+
+def delivery_of(item: Mapping[str, Any]) -> Delivery:
+    """Return the delivery that a stored item holds."""
+    _, tenant, _, integration_id = item["pk"].split("#", 3)
+    event_ids, attempts = unpack(item["a"])
+    return Delivery(
+        id=item["sk"].removeprefix("L#"),
+        tenant=tenant,
+        integration_id=integration_id,
+        event_ids=tuple(event_ids),
+        batch=bool(item["b"]),
+        state=item["s"],
+        created_at=int(item["at"]),
+        attempts=tuple(attempts),
+        next_attempt_at=int(item["n"]) if "n" in item else None,
+        packed=item.get("d"),
+        pointer=item.get("x"),
+        version=int(item[VERSION]),
+    )
+
+
+def _first(table: Table, row: Delivery) -> Delivery:
+    """Prepare what must exist before the row does: an unnamed row could not be found again."""
+    if row.packed is not None and len(row.packed) > _ITEM_LIMIT:
+        name = f"deliveries/{row.tenant}/{row.id}"
+        body = compress(json.dumps(unpack(row.packed)).encode())
+        table.hub.s3.put_object(Bucket=table.hub.config.bucket, Key=name, Body=body)
+        events, row = unpack(row.packed), replace(row, packed=None, pointer=name)
+    else:
+        events = unpack(row.packed) if row.packed is not None else []
+    receipts = {
+        provenance["receipt_id"]
+        for event in events
+        if (provenance := event["data"].get("provenance")) is not None
+    }
+    for receipt_id in sorted(receipts):
+        table.put(_receipt(row.tenant, receipt_id, row.id), _expiry(table, row))
+    return row
+
+
+def _item(table: Table, row: Delivery, *, handed_over: bool) -> Plain:
+    item: Plain = {
+        "a": pack([list(row.event_ids), list(row.attempts)]),
+        "b": int(row.batch),
+        "s": row.state,
+        "at": row.created_at,
+        "n": row.next_attempt_at,
+        "d": row.packed,
+        "x": row.pointer,
+        **indexed(table, row.tenant, _listing(row.integration_id), row.created_at, row.id),
+        **_expiry(table, row),
+    }
+    if row.state == PENDING and row.next_attempt_at is None:
+        item |= {
+            "g2pk": _waiting(row.tenant, row.integration_id),
+            "g2sk": f"{to_rfc3339(row.created_at)}#{row.id}",
+        }
+    elif row.state == PENDING and row.next_attempt_at is not None:
+        wake = _wake(row.next_attempt_at, table.hub.now(), handed_over=handed_over)
+        shard = int.from_bytes(row.id.encode()[-4:], "big") % _SHARDS
+        item |= {"g2pk": f"DUE#{shard}", "g2sk": f"{to_rfc3339(wake)}#{row.id}"}
+    return item
+
+
+def _wake(due_at: int, now: int, *, handed_over: bool) -> int:
+    if handed_over:
+        return max(due_at, now) + _PATIENCE
+    return due_at - _AHEAD if due_at - now > QUEUE_REACH else due_at + _GRACE
+
+
+def _expiry(table: Table, row: Delivery) -> Plain:
+    if table.hub.config.keep_all:
+        return {}
+    return {"expires_at": (row.created_at + RETENTION) // 1000}
+
+
+def _key(tenant: str, integration_id: str, identity: str) -> Key:
+    return Key(f"T#{tenant}#I#{integration_id}", f"L#{identity}")
+
+
+def _pause(tenant: str, integration_id: str) -> Key:
+    return Key(f"T#{tenant}#I#{integration_id}", "PAUSE")
+
+
+def _receipt(tenant: str, receipt_id: str, identity: str) -> Key:
+    return Key(f"T#{tenant}#R#{receipt_id}", identity)
+
+
+def _listing(integration_id: str) -> str:
+    return f"I#{integration_id}"
+
+
+def _waiting(tenant: str, integration_id: str) -> str:
+    return f"T#{tenant}#I#{integration_id}#WAITING"

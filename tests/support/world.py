@@ -1,0 +1,162 @@
+"""A hub in memory with an endpoint of one function, and time that passes when told."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from chalicelib import outbox
+from chalicelib.aws import Hub
+from chalicelib.config import Config
+from chalicelib.deliver import parked
+from chalicelib.deliver.courier import Courier, Hands
+from chalicelib.deliver.entry import deliver
+from chalicelib.deliver.http import Outcome
+from chalicelib.destinations import Request
+from chalicelib.model.cloudevents import CloudEvent, about_device
+from chalicelib.store import deliveries, integrations
+from chalicelib.store.deliveries import Delivery
+from chalicelib.store.integrations import Integration
+from chalicelib.store.table import table_of
+from tests.support.fake_aws import FakeAws, FakeMessage
+
+QUEUE, DEAD = "deliveries", "dead"
+TENANT = "ten"
+OK = Outcome(200, 5)
+CONFIG = Config("hub", "inbound", QUEUE, DEAD, "archive", retry_schedule=(2, 4, 8), keep_all=True)
+
+
+def event(number: int) -> CloudEvent:
+    data = {"metric": "temperature", "value": number, "provenance": {"receipt_id": f"rcp_{number}"}}
+    at = 1_790_000_000_000 + number
+    return about_device(
+        "measurement.recorded", f"event{number}", "acme:d1", "con_a", at=at, data=data
+    )
+
+
+class Middle(random.Random):
+    """Chance that always says one half: no jitter."""
+
+    def random(self) -> float:
+        return 0.5
+
+
+@dataclass
+class Sent:
+    at: int
+    ids: list[str]
+    request: Request
+
+
+@dataclass
+class World:
+    """One hub, its deliveries queue, and endpoints that answer by the hub's clock."""
+
+    config: Config = CONFIG
+    aws: FakeAws = field(default_factory=FakeAws)
+    answer: Callable[[Request], Outcome] = lambda _: OK
+    sent: list[Sent] = field(default_factory=list)
+    chance: random.Random = field(default_factory=Middle)
+    crash: Callable[[str], None] = lambda _: None
+
+    def __post_init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin anew without what the process remembered."""
+        self.hub = Hub(self.config, self.aws.client, self.aws.clock)
+        self.table = table_of(self.hub)
+        self.courier = Courier(self.hub, Hands(self._send, self.chance, self._sleep, lambda: 0.0))
+
+    def integrate(self, name: str = "int_a", **options: Any) -> Integration:
+        made = Integration(
+            name, TENANT, name, "webhook", 0, config={"url": f"https://{name[4:]}.example/"}
+        )
+        secrets = (("whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQ=", None),)
+        integrations.save(self.table, replace(made, secrets=secrets, **options))
+        found = integrations.find(self.table, TENANT, name)
+        assert found is not None
+        return found
+
+    def change(self, name: str = "int_a", **options: Any) -> None:
+        found = integrations.find(self.table, TENANT, name)
+        assert found is not None
+        integrations.save(self.table, replace(found, **options))
+        self.aws.clock.forward(500)
+
+    def find(self, name: str = "int_a") -> Integration | None:
+        return integrations.find(self.table, TENANT, name)
+
+    def enqueue(self, *numbers: int, name: str = "int_a") -> None:
+        integration = self.find(name)
+        assert integration is not None
+        outbox.enqueue(self.hub, TENANT, integration, [event(number) for number in numbers])
+
+    def row(self, *numbers: int, name: str = "int_a") -> Delivery | None:
+        ids = [event(number)["id"] for number in numbers]
+        return deliveries.find(self.table, TENANT, deliveries.identity_of(name, ids))
+
+    def work(self, *, threads: int = 1) -> int:
+        """Have everything taken that is in the queue now; return how many messages there were."""
+        batch = self.aws.sqs.visible(QUEUE)[:10]
+        for message in batch:
+            message.received += 1
+            message.visible_at = self.aws.clock() + 30_000
+        if batch:
+            answer = deliver([_record(m) for m in batch], self.courier, threads=threads)
+            failed = {each["itemIdentifier"] for each in answer["batchItemFailures"]}
+            for message in batch:
+                if message.id not in failed:
+                    self.aws.sqs.queues[QUEUE].pop(message.id, None)
+        return len(batch)
+
+    def until_quiet(self, *, sweep_every: int = 60_000, longest: int = 400 * 86_400_000) -> None:
+        """Let time pass from message to message, sweeping now and then, until nothing is left."""
+        end = self.aws.clock() + longest
+        while self.aws.clock() < end:
+            if self.work():
+                continue
+            parked.sweep(self.hub)
+            waiting = list(self.aws.sqs.queues.get(QUEUE, {}).values())
+            if waiting:
+                nearest = min(message.visible_at for message in waiting)
+                self.aws.clock.now = max(nearest, self.aws.clock())
+            elif any(self._rows("DUE#")):
+                self.aws.clock.forward(sweep_every)
+            else:
+                return
+        raise AssertionError("it never becomes quiet")
+
+    def dead_letters(self) -> list[dict[str, Any]]:
+        return [json.loads(m.body) for m in self.aws.sqs.queues.get(DEAD, {}).values()]
+
+    def _rows(self, prefix: str) -> Sequence[Any]:
+        return [
+            item
+            for partition in self.aws.dynamodb.items.values()
+            for item in partition.values()
+            if item.get("g2pk", {}).get("S", "").startswith(prefix)
+        ]
+
+    def _send(self, request: Request) -> Outcome:
+        body = json.loads(request.body)
+        ids = [each["id"] for each in body] if isinstance(body, list) else [body["id"]]
+        self.crash("before sending")
+        self.sent.append(Sent(self.aws.clock(), ids, request))
+        outcome = self.answer(request)
+        self.crash("after sending")
+        return outcome
+
+    def _sleep(self, seconds: float) -> None:
+        self.aws.clock.forward(round(seconds * 1000))
+
+
+def _record(message: FakeMessage) -> dict[str, Any]:
+    return {
+        "messageId": message.id,
+        "body": message.body,
+        "attributes": {"ApproximateReceiveCount": str(message.received)},
+    }
