@@ -42,7 +42,7 @@ test: check ## Run all checks and tests
 	$(BIN)/python -m pytest
 
 check: $(READY) ## Check format, lint, import contracts and types
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff format --check --output-format concise .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy

@@ -1,6 +1,6 @@
 """Into the deliveries queue: the messages that name work for deliver, and nothing else.
 
-A message carries events (``{"tenant", "integration", "events"}``), or names a stored delivery and the
+A message carries events (``{"tenant", "integration", "seen", "events"}``), or names a stored delivery and the
 number of attempts it had when the message was written (``{"tenant", "integration", "delivery",
 "attempt"}``): once the row has more, the message is outdated and means nothing.
 """
@@ -57,10 +57,13 @@ def messages(
 
 
 def again(
-    tenant: str, integration_id: str, events: Sequence[CloudEvent], delay: int
+    tenant: str, integration_id: str, events: Sequence[CloudEvent], delay: int, *, seen: bool
 ) -> queues.Message:
-    """Return the message that brings events back after so many seconds."""
-    return _message(tenant, integration_id, [_text(event) for event in events], delay)
+    """Return the message that brings events back after so many seconds.
+
+    ``seen``: somebody may have died over them, so that some may have been attempted.
+    """
+    return _message(tenant, integration_id, [_text(event) for event in events], delay, seen=seen)
 
 
 def schedule(hub: Hub, row: Delivery) -> None:
@@ -124,8 +127,8 @@ def _naming(row: Delivery, delay: int) -> queues.Message:
 
 
 def _message(
-    tenant: str, integration_id: str, texts: Sequence[str], delay: int = 0
+    tenant: str, integration_id: str, texts: Sequence[str], delay: int = 0, *, seen: bool = False
 ) -> queues.Message:
-    head = json.dumps({"tenant": tenant, "integration": integration_id})
+    head = json.dumps({"tenant": tenant, "integration": integration_id, "seen": seen})
     body = f'{head[:-1]}, "events": [{",".join(texts)}]}}'
     return queues.Message(body, integration_id, delay)

@@ -23,7 +23,10 @@ _WEEK = 604_800
 
 
 class Body(BaseModel):
-    """A body: unknown members are mistakes, and no type stands for another."""
+    """A body: unknown members are mistakes, and no type stands for another.
+
+    A default made by a factory is never read: only members that were sent count.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -86,8 +89,8 @@ class DevicePatch(Body):
         json_schema_extra={"examples": [{"name": "Entrance", "tags": ["door"]}]}
     )
     name: Text | None = None
-    tags: Labels = []
-    groups: Labels = []
+    tags: Labels = Field(default_factory=list)
+    groups: Labels = Field(default_factory=list)
     location: Location | None = None
     expected_interval_seconds: Annotated[float, Field(gt=0, le=1e9)] | None = None
 
@@ -113,14 +116,14 @@ class MetricRule(Body):
 class Settings(Body):
     """What the hub is told of a vendor account."""
 
-    metric_map: dict[str, MetricRule] = {}
-    severity_map: dict[str, Severity] = {}
+    metric_map: dict[str, MetricRule] = Field(default_factory=dict)
+    severity_map: dict[str, Severity] = Field(default_factory=dict)
     allow_identifiers: bool = False
-    device_id: Text = ""
-    auth_header: Annotated[Text, AfterValidator(_header_name)] = ""
-    auth_username: Text = ""
-    base_url: Annotated[LongText, AfterValidator(_http_url)] = ""
-    device_types: dict[str, Any] = {}
+    device_id: Text = Field(default_factory=str)
+    auth_header: Annotated[Text, AfterValidator(_header_name)] = Field(default_factory=str)
+    auth_username: Text = Field(default_factory=str)
+    base_url: Annotated[LongText, AfterValidator(_http_url)] = Field(default_factory=str)
+    device_types: dict[str, Any] = Field(default_factory=dict)
 
 
 class ConnectionBody(Body):
@@ -133,14 +136,14 @@ class ConnectionBody(Body):
     )
     vendor: Text
     name: Text
-    settings: Settings = Settings()
+    settings: Settings = Field(default_factory=Settings)
 
 
 class ConnectionPatch(Body):
     """What changes of a connection; ``settings`` are replaced as a whole."""
 
-    name: Text = ""
-    settings: Settings = Settings()
+    name: Text = Field(default_factory=str)
+    settings: Settings = Field(default_factory=Settings)
 
 
 class Rotation(Body):
@@ -192,6 +195,10 @@ class Batch(Body):
     max_wait_seconds: Annotated[float, Field(gt=0, le=300)] = 1
 
 
+def _none() -> Literal["none"]:
+    return "none"
+
+
 class IntegrationBody(Body):
     """A downstream subscriber."""
 
@@ -209,8 +216,8 @@ class IntegrationBody(Body):
     )
     name: Text
     kind: Text
-    config: dict[str, Any] = {}
-    filter: Filter = {}
+    config: dict[str, Any] = Field(default_factory=dict)
+    filter: Filter = Field(default_factory=dict)
     batch: Batch | None = None
     ordering: Literal["none", "device"] = "none"
     enabled: bool = True
@@ -219,12 +226,12 @@ class IntegrationBody(Body):
 class IntegrationPatch(Body):
     """What changes of an integration; ``config`` and ``filter`` are replaced as a whole."""
 
-    name: Text = ""
-    config: dict[str, Any] = {}
-    filter: Filter = {}
+    name: Text = Field(default_factory=str)
+    config: dict[str, Any] = Field(default_factory=dict)
+    filter: Filter = Field(default_factory=dict)
     batch: Batch | None = None
-    ordering: Literal["none", "device"] = "none"
-    enabled: bool = True
+    ordering: Literal["none", "device"] = Field(default_factory=_none)
+    enabled: bool = Field(default_factory=bool)
 
 
 # --- access ----------------------------------------------------------------------------------------

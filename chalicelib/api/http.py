@@ -40,9 +40,7 @@ class Response:
         """The body as text."""
         if self.value is None:
             return ""
-        return json.dumps(
-            self.value, ensure_ascii=False, separators=(",", ":"), allow_nan=False
-        )
+        return json.dumps(self.value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
     def without_body(self) -> Response:
         """Return what a HEAD request is answered."""

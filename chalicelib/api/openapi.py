@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -18,22 +17,19 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     """Return the document of all routes."""
     from pydantic.json_schema import models_json_schema  # noqa: PLC0415 - for this answer only
 
+    from chalicelib.api.shapes import Problem  # noqa: PLC0415
+
     routes = list(routes)
-    shapes = importlib.import_module("chalicelib.api.shapes")
-    shown = {getattr(shapes, route.returns) for route in routes if route.returns}
-    sent = {route.model() for route in routes if route.body}
+    shown = {Problem, *(shape for route in routes if (shape := route.shape()))}
+    sent = {model for route in routes if (model := route.model())}
     pairs = [(model, "serialization") for model in sorted(shown, key=_name)]
     pairs += [(model, "validation") for model in sorted(sent, key=_name)]
-    refs, definitions = models_json_schema(
-        [(shapes.Problem, "serialization"), *pairs],  # type: ignore[list-item]
-        ref_template=_REFS,
-    )
-    names = {model.__module__ + model.__name__: refs[model, mode] for model, mode in refs}
+    refs, definitions = models_json_schema(pairs, ref_template=_REFS)  # type: ignore[arg-type]
+    schemas: dict[Any, Any] = {model: schema for (model, _), schema in refs.items()}
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        paths.setdefault(route.template, {})[route.method.lower()] = _operation(
-            route, names, "chalicelib.api.shapes", "chalicelib.api.bodies"
-        )
+        operation = _operation(route, schemas)
+        paths.setdefault(route.template, {})[route.method.lower()] = operation
     return {
         "openapi": "3.1.0",
         "info": {
@@ -53,9 +49,7 @@ def _name(model: Any) -> str:
     return str(model.__name__)
 
 
-def _operation(
-    route: Route, names: Mapping[str, Any], shapes: str, bodies: str
-) -> dict[str, Any]:
+def _operation(route: Route, schemas: Mapping[Any, Any]) -> dict[str, Any]:
     parameters = [_path_parameter(name) for name in route.names]
     parameters += [_query_parameter(each) for each in route.query]
     operation: dict[str, Any] = {
@@ -63,7 +57,7 @@ def _operation(
         "summary": route.summary,
         "tags": [route.segments[1].removesuffix(".json")],
         "security": [{"key": [route.scope]}] if route.scope else [],
-        "responses": _responses(route, names.get(f"{shapes}{route.returns}")),
+        "responses": _responses(route, schemas.get(route.shape())),
     }
     if route.scope:
         operation["description"] = f"Needs the scope `{route.scope}`."
@@ -72,7 +66,7 @@ def _operation(
     if route.body:
         operation["requestBody"] = {
             "required": not route.body_optional,
-            "content": {"application/json": {"schema": names[f"{bodies}{route.body}"]}},
+            "content": {"application/json": {"schema": schemas[route.model()]}},
         }
     return operation
 

@@ -37,9 +37,7 @@ class Parameter:
         return replace(self, required=True)
 
 
-def parse(
-    parameters: Sequence[Parameter], query: Mapping[str, Sequence[str]]
-) -> dict[str, Any]:
+def parse(parameters: Sequence[Parameter], query: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """Return every parameter's value (a list for one that may repeat), or refuse the request."""
     known = {each.name: each for each in parameters}
     for name in query:
@@ -168,9 +166,7 @@ SEVERITY = Parameter(
 PRESENCE = _enum("presence", "With this presence.", "online", "offline", "unknown")
 STATE = _enum("state", "In this state.", "active", "cleared")
 DELIVERY_STATE = _enum("state", "In this state.", "pending", "delivered", "dead", "cancelled")
-ACKNOWLEDGED = Parameter(
-    "acknowledged", "Acknowledged or not.", _boolean, {"type": "boolean"}
-)
+ACKNOWLEDGED = Parameter("acknowledged", "Acknowledged or not.", _boolean, {"type": "boolean"})
 SEARCH = Parameter("q", "Part of the id or name, in any case.", _text)
 PARENT = Parameter("parent", "Children of this device.", _text)
 RECEIPT = Parameter("receipt", "Of this receipt.", _text)

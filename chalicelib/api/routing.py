@@ -52,15 +52,21 @@ class Route:
 
     def function(self) -> Callable[..., Any]:
         """Return the handler, importing its module now."""
-        module, _, name = self.handler.partition(".")
-        found: Callable[..., Any] = getattr(
-            importlib.import_module(f"chalicelib.api.routes.{module}"), name
-        )
+        found: Callable[..., Any] = _imported(f"routes.{self.handler}")
         return found
 
     def model(self) -> Any:
-        """Return the model that validates the body."""
-        return getattr(importlib.import_module("chalicelib.api.bodies"), str(self.body))
+        """Return the model that validates the body, or ``None``."""
+        return _imported(f"bodies.{self.body}") if self.body else None
+
+    def shape(self) -> Any:
+        """Return the model that describes the answer (or a row of it), or ``None``."""
+        return _imported(f"shapes.{self.returns}") if self.returns else None
+
+
+def _imported(name: str) -> Any:
+    module, _, member = name.rpartition(".")
+    return getattr(importlib.import_module(f"chalicelib.api.{module}"), member)
 
 
 class Match(NamedTuple):

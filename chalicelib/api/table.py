@@ -17,39 +17,39 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET", "/v1/devices", "read", "devices.list_devices", "List devices",
         query=(p.VENDOR, p.TAG, p.GROUP, p.PRESENCE, p.SEARCH, p.PARENT, *p.PAGED),
-        returns="Device", listed=True,
+        returns="records.Device", listed=True,
     ),
-    Route("GET", _DEVICE, "read", "devices.read", "Read a device", returns="Device"),
+    Route("GET", _DEVICE, "read", "devices.read", "Read a device", returns="records.Device"),
     Route(
         "PATCH", _DEVICE, "write", "devices.change", "Change what operators say of a device",
-        body="DevicePatch", returns="Device",
+        body="DevicePatch", returns="records.Device",
     ),
     Route(
         "GET", f"{_DEVICE}/state", "read", "devices.state", "Read the latest of every metric",
-        returns="State",
+        returns="records.State",
     ),
     Route(
         "GET", f"{_DEVICE}/measurements", "read", "measurements.in_range",
         "List measurements of a device",
         query=(p.METRIC, p.FROM.needed(), p.TO.needed(), p.ORDER, *p.PAGED),
-        returns="Measurement", listed=True,
+        returns="records.Measurement", listed=True,
     ),
     Route(
         "GET", "/v1/measurements/latest", "read", "measurements.latest",
         "Read the latest measurements of several devices",
-        query=(p.DEVICE.needed(), p.METRIC), returns="Latest",
+        query=(p.DEVICE.needed(), p.METRIC), returns="records.Latest",
     ),
     Route(
         "GET", f"{_DEVICE}/events", "read", "events.of_device", "List events of a device",
-        query=(p.TYPE, *p.RANGE, *p.PAGED), returns="Event", listed=True,
+        query=(p.TYPE, *p.RANGE, *p.PAGED), returns="records.Event", listed=True,
     ),
     Route(
         "GET", "/v1/events", "read", "events.of_tenant", "List events of all devices",
-        query=(p.TYPE, p.VENDOR, *p.RANGE, *p.PAGED), returns="Event", listed=True,
+        query=(p.TYPE, p.VENDOR, *p.RANGE, *p.PAGED), returns="records.Event", listed=True,
     ),
     Route(
         "GET", f"{_DEVICE}/media", "read", "events.media_of_device", "List media of a device",
-        query=(*p.RANGE, *p.PAGED), returns="Media", listed=True,
+        query=(*p.RANGE, *p.PAGED), returns="records.Media", listed=True,
     ),
     # --- alerts
     Route(
@@ -57,33 +57,33 @@ ROUTES: tuple[Route, ...] = (
         query=(
             p.STATE, p.SEVERITY, p.VENDOR, p.DEVICE, p.ACKNOWLEDGED, *p.RANGE, *p.PAGED,
         ),
-        returns="Alert", listed=True,
+        returns="records.Alert", listed=True,
     ),
-    Route("GET", _ALERT, "read", "alerts.read", "Read an alert", returns="Alert"),
+    Route("GET", _ALERT, "read", "alerts.read", "Read an alert", returns="records.Alert"),
     Route(
         "POST", f"{_ALERT}/acknowledge", "write", "alerts.acknowledge", "Acknowledge an alert",
-        body="Note", body_optional=True, returns="Alert", conflicts=True,
+        body="Note", body_optional=True, returns="records.Alert", conflicts=True,
     ),
     Route(
         "POST", f"{_ALERT}/clear", "write", "alerts.clear", "Clear an alert",
-        body="Note", body_optional=True, returns="Alert",
+        body="Note", body_optional=True, returns="records.Alert",
     ),
     # --- connections
     Route(
         "POST", "/v1/connections", "admin", "connections.create", "Create a connection",
-        body="ConnectionBody", status=201, returns="ConnectionWithSecret",
+        body="ConnectionBody", status=201, returns="administration.ConnectionWithSecret",
     ),
     Route(
         "GET", "/v1/connections", "admin", "connections.list_connections", "List connections",
-        query=p.PAGED, returns="Connection", listed=True,
+        query=p.PAGED, returns="administration.Connection", listed=True,
     ),
     Route(
         "GET", _CONNECTION, "admin", "connections.read", "Read a connection",
-        returns="Connection",
+        returns="administration.Connection",
     ),
     Route(
         "PATCH", _CONNECTION, "admin", "connections.change", "Change a connection",
-        body="ConnectionPatch", returns="Connection",
+        body="ConnectionPatch", returns="administration.Connection",
     ),
     Route(
         "DELETE", _CONNECTION, "admin", "connections.delete", "Delete a connection", status=204
@@ -91,24 +91,24 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST", f"{_CONNECTION}/rotate-secret", "admin", "connections.rotate",
         "Replace a connection's secret",
-        body="Rotation", body_optional=True, returns="Secret",
+        body="Rotation", body_optional=True, returns="administration.Secret",
     ),
     # --- integrations and their deliveries
     Route(
         "POST", "/v1/integrations", "admin", "integrations.create", "Create an integration",
-        body="IntegrationBody", status=201, returns="IntegrationWithSecret",
+        body="IntegrationBody", status=201, returns="administration.IntegrationWithSecret",
     ),
     Route(
         "GET", "/v1/integrations", "admin", "integrations.list_integrations",
-        "List integrations", query=p.PAGED, returns="Integration", listed=True,
+        "List integrations", query=p.PAGED, returns="administration.Integration", listed=True,
     ),
     Route(
         "GET", _INTEGRATION, "admin", "integrations.read", "Read an integration",
-        returns="Integration",
+        returns="administration.Integration",
     ),
     Route(
         "PATCH", _INTEGRATION, "admin", "integrations.change", "Change an integration",
-        body="IntegrationPatch", returns="Integration",
+        body="IntegrationPatch", returns="administration.Integration",
     ),
     Route(
         "DELETE", _INTEGRATION, "admin", "integrations.delete", "Delete an integration",
@@ -117,84 +117,90 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST", f"{_INTEGRATION}/rotate-secret", "admin", "integrations.rotate",
         "Replace an integration's signing secret",
-        body="OverlappingRotation", body_optional=True, returns="Secret",
+        body="OverlappingRotation", body_optional=True, returns="administration.Secret",
     ),
     Route(
         "POST", f"{_INTEGRATION}/enable", "admin", "integrations.enable",
-        "Enable an integration", body="Nothing", body_optional=True, returns="Integration",
+        "Enable an integration", body="Nothing", body_optional=True, returns="administration.Integration",
     ),
     Route(
         "POST", f"{_INTEGRATION}/test", "admin", "integrations.test",
         "Deliver a test event", body="Nothing", body_optional=True, status=202,
-        returns="Accepted",
+        returns="administration.Accepted",
     ),
     Route(
         "GET", f"{_INTEGRATION}/deliveries", "admin", "deliveries.of_integration",
         "List deliveries that are pending or failed at least once",
-        query=(p.DELIVERY_STATE, *p.RANGE, *p.PAGED), returns="Delivery", listed=True,
+        query=(p.DELIVERY_STATE, *p.RANGE, *p.PAGED), returns="records.Delivery", listed=True,
     ),
     Route(
         "GET", "/v1/deliveries/{delivery_id}", "read", "deliveries.read", "Read a delivery",
-        returns="Delivery",
+        returns="records.Delivery",
     ),
     Route(
         "POST", "/v1/deliveries/{delivery_id}/retry", "admin", "deliveries.retry",
         "Attempt a delivery again now", body="Nothing", body_optional=True, status=202,
-        returns="Accepted",
+        returns="administration.Accepted",
     ),
     # --- traces
     Route(
         "GET", "/v1/receipts/{receipt_id}", "read", "traces.receipt",
-        "Read a payload, its records and their deliveries", returns="Receipt",
+        "Read a payload, its records and their deliveries", returns="records.Receipt",
     ),
     Route(
         "GET", "/v1/quarantine", "read", "traces.list_quarantine", "List quarantined items",
-        query=(p.RECEIPT, p.CONNECTION, *p.RANGE, *p.PAGED), returns="Quarantined", listed=True,
+        query=(p.RECEIPT, p.CONNECTION, *p.RANGE, *p.PAGED), returns="records.Quarantined", listed=True,
     ),
     Route(
         "GET", _QUARANTINE, "read", "traces.quarantined", "Read a quarantined item",
-        returns="Quarantined",
+        returns="records.Quarantined",
     ),
     Route(
         "POST", f"{_QUARANTINE}/redrive", "write", "traces.redrive",
         "Put a quarantined item through again", body="Nothing", body_optional=True, status=202,
-        returns="Accepted", conflicts=True,
+        returns="administration.Accepted", conflicts=True,
     ),
     # --- access
     Route(
         "POST", "/v1/tenants", "root", "keys.create_tenant", "Create a tenant",
-        body="TenantBody", status=201, returns="TenantCreated",
+        body="TenantBody", status=201, returns="administration.TenantCreated",
     ),
     Route(
         "POST", "/v1/api-keys", "admin", "keys.create", "Create an API key",
-        body="KeyBody", status=201, returns="KeyWithSecret",
+        body="KeyBody", status=201, returns="administration.KeyWithSecret",
     ),
     Route(
         "GET", "/v1/api-keys", "admin", "keys.list_keys", "List API keys",
-        query=p.PAGED, returns="ApiKey", listed=True,
+        query=p.PAGED, returns="administration.ApiKey", listed=True,
     ),
     Route("DELETE", _KEY, "admin", "keys.delete", "Revoke an API key", status=204),
     Route(
         "POST", f"{_KEY}/rotate", "admin", "keys.rotate", "Replace an API key",
-        body="Rotation", body_optional=True, returns="KeyWithSecret",
+        body="Rotation", body_optional=True, returns="administration.KeyWithSecret",
     ),
     # --- catalogue
     Route(
         "GET", "/v1/catalog/vendors", "read", "catalog.vendors", "List vendors",
-        returns="CatalogVendor", listed=True,
+        returns="administration.CatalogVendor", listed=True,
     ),
     Route(
         "GET", "/v1/catalog/metrics", "read", "catalog.metrics", "List the metric vocabulary",
-        returns="CatalogMetric", listed=True,
+        returns="administration.CatalogMetric", listed=True,
     ),
     Route(
         "GET", "/v1/catalog/destinations", "read", "catalog.destinations",
-        "List kinds of destination", returns="CatalogDestination", listed=True,
+        "List kinds of destination", returns="administration.CatalogDestination", listed=True,
     ),
     Route(
         "GET", "/v1/catalog/event-types", "read", "catalog.event_types",
-        "List CloudEvents types", returns="CatalogEventType", listed=True,
+        "List CloudEvents types", returns="administration.CatalogEventType", listed=True,
     ),
-    Route("GET", "/v1/health", None, "catalog.health", "Say that the API answers", returns="Health"),
-    Route("GET", "/v1/openapi.json", None, "catalog.openapi", "This document", returns="Document"),
+    Route(
+        "GET", "/v1/health", None, "catalog.health", "Say that the API answers",
+        returns="administration.Health",
+    ),
+    Route(
+        "GET", "/v1/openapi.json", None, "catalog.openapi", "This document",
+        returns="administration.Document",
+    ),
 )  # fmt: skip

@@ -70,7 +70,7 @@ class Courier:
         if "delivery" in message:
             self._named(*where, message["delivery"], message["attempt"], tally, again=again)
         else:
-            self._carried(*where, message["events"], tally, again=again)
+            self._carried(*where, message["events"], tally, again=again or message["seen"])
 
     # --- events that a message carries ---------------------------------------------------------------
 
@@ -96,10 +96,10 @@ class Courier:
             elif not integration.enabled:
                 self._store(row)
             elif (wait := standing.paused_until - self._hub.now()) > 0:
-                self._put_back(tenant, integration_id, events, wait)
+                self._put_back(tenant, integration_id, events, wait, seen=again)
                 return
             elif self._hands.elapsed() - begun > _BUDGET:
-                self._put_back(tenant, integration_id, events, 0)
+                self._put_back(tenant, integration_id, events, 0, seen=again)
                 return
             else:
                 self._first(integration, row, group, tally)
@@ -128,10 +128,16 @@ class Courier:
             self._settle(integration, row, outcome)
 
     def _put_back(
-        self, tenant: str, integration_id: str, events: Sequence[CloudEvent], wait: int
+        self,
+        tenant: str,
+        integration_id: str,
+        events: Sequence[CloudEvent],
+        wait: int,
+        *,
+        seen: bool,
     ) -> None:
         delay = min(-(-wait // 1000), _LONGEST_DELAY)
-        message = outbox.again(tenant, integration_id, events, delay)
+        message = outbox.again(tenant, integration_id, events, delay, seen=seen)
         queues.send(self._hub, self._hub.config.deliveries_url, [message])
 
     # --- a delivery that a message names --------------------------------------------------------------

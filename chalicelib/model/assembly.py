@@ -152,9 +152,17 @@ class ItemLike(Protocol):
 class OutcomeLike(Protocol):
     """What assembly needs of an adapter's outcome."""
 
-    item: Any
-    records: tuple[Record, ...]
-    rejected: Rejected | None
+    @property
+    def item(self) -> Any:
+        """The item it came from: an :class:`ItemLike`."""
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """What the item became."""
+
+    @property
+    def rejected(self) -> Rejected | None:
+        """Why it became nothing."""
 
 
 def measurement_id(device_id: str, point: Point) -> str:

@@ -160,7 +160,7 @@ def _wrong_condition(value: Any) -> str | None:
         return "must have exactly metric, op and value"
     if (detail := _wrong_pattern(value["metric"])) is not None:
         return f"metric {detail}"
-    if value["op"] not in OPERATORS:
+    if not isinstance(value["op"], str) or value["op"] not in OPERATORS:
         return f"op must be one of {' '.join(OPERATORS)}"
     return (
         None

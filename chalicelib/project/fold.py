@@ -50,10 +50,11 @@ def _fold(table: Table, tenant: str, device_id: str, heard: list[Heard]) -> None
     else:
         first = min(heard, key=lambda each: each.received_at)
         device = Device(device_id, first.connection_id, first.received_at)
-    patience = silent_after(device)
+    for each in heard:
+        device.hear(each)
+    patience = silent_after(device)  # a child's first words say that it is one
     for each in heard:
         state.hear(each, patience)
-        device.hear(each)
     device.presence = state.presence
     parent = device.fact("parent_id")
     if parent and (device_item is None or "parent_id" not in devices.device_of(device_item).facts):

@@ -29,7 +29,11 @@ def spawn(command: Sequence[str], log: Path, environment: Mapping[str, str] | No
 
 def alive(pid: int, word: str) -> bool:
     """Tell whether a process runs and its command line holds a word: ids are used again."""
-    _reap(pid)
+    if child := _children.get(pid):
+        if child.poll() is None:
+            return True  # certainly; its command line may not be there yet
+        del _children[pid]
+        return False
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
@@ -60,13 +64,6 @@ def wait_until(condition: Callable[[], bool], within: float, every: float = 0.02
             return False
         time.sleep(every)
     return True
-
-
-def _reap(pid: int) -> None:
-    """Take a dead child of ours off the process table; the children of others are not ours."""
-    child = _children.get(pid)
-    if child and child.poll() is not None:
-        del _children[pid]
 
 
 def _command_line(pid: int) -> str:

@@ -46,8 +46,17 @@ class Folder:
                     os.fsync(file.fileno())
             finally:
                 probe.unlink(missing_ok=True)
-        for folder in sorted({self.root, self.kept}):
-            self._lock_folder(folder)
+        try:
+            for folder in sorted({self.root, self.kept}):
+                self._lock_folder(folder)
+        except MistakeError:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """Let another run use the folders."""
+        while self._locks:
+            self._locks.pop().close()
 
     def forget(self) -> None:
         """Delete what only means something together with data that are gone."""
@@ -60,6 +69,7 @@ class Folder:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            lock.close()
             raise MistakeError(
                 f"another hub uses {folder}: end it with Ctrl-C before you start a second one"
             ) from error

@@ -1,33 +1,30 @@
-"""The API on a table of its own (moto), called as Chalice's border calls it."""
+"""The API above the fakes of AWS, called as Chalice's border calls it.
+
+What the fakes cannot show (DynamoDB's own checks) is in ``test_on_moto.py``.
+"""
 
 from __future__ import annotations
 
-import importlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-import boto3
 import pytest
-from moto import mock_aws
 
-from chalicelib import archive, vendors
+from chalicelib import archive
 from chalicelib.api import Request, Response, handle, routing
 from chalicelib.api.table import ROUTES
 from chalicelib.aws import Hub
 from chalicelib.config import Config
-from chalicelib.model.assembly import Assembly
 from chalicelib.model.envelope import Envelope, arrived
-from chalicelib.model.state import Heard
 from chalicelib.normalize.payloads import put_through
-from chalicelib.project.fold import fold
+from chalicelib.project import entry as project
 from chalicelib.security import hashed
-from chalicelib.store import alerts, connections
+from chalicelib.store import connections
 from chalicelib.store.table import table_of
-from infra.local import template
-from infra.local.provision import provision
+from tests.support.fake_aws import Clock, FakeAws
 
 ROOT_KEY = "the root key"
 BASE_URL = "https://hub.example"
@@ -35,23 +32,26 @@ Answer = dict[str, Any]
 
 
 @dataclass
-class Clock:
-    """A clock that only moves when told to.  Milliseconds."""
-
-    now: int = 1_795_000_000_000
-
-    def __call__(self) -> int:
-        return self.now
-
-
-@dataclass
 class Caller:
     """Somebody with a key (or without): sends requests and checks answers against the document."""
 
+    aws: FakeAws
     hub: Hub
-    clock: Clock
     key: str | None
     base_url: str = BASE_URL
+
+    @property
+    def clock(self) -> Clock:
+        return self.aws.clock
+
+    def queued(self, queue: str) -> list[Answer]:
+        """Empty a queue; return its messages."""
+        messages = self.aws.sqs.queues.pop(queue, {})
+        return [json.loads(each.body) for each in messages.values()]
+
+    def elsewhere(self) -> Caller:
+        """Return the same caller at another process of the hub."""
+        return Caller(self.aws, Hub(CONFIG, self.aws.client, self.clock), self.key)
 
     def send(
         self,
@@ -68,7 +68,9 @@ class Caller:
             name: [str(each) for each in value] if isinstance(value, list) else [str(value)]
             for name, value in (query or {}).items()
         }
-        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        data = (
+            body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        )
         request = Request(method, path.lstrip("/"), values, sent, data, self.base_url)
         response = handle(self.hub, request)
         _documented(request, response)
@@ -78,17 +80,17 @@ class Caller:
         """Read; ``from_`` stands for ``from``."""
         response = self.send("GET", path, query={k.rstrip("_"): v for k, v in query.items()})
         assert response.status == 200, response.text
-        return json.loads(response.text)
+        return _object(response)
 
     def post(self, path: str, body: Any = None) -> Answer:
         response = self.send("POST", path, body)
         assert response.status in {200, 201, 202}, response.text
-        return json.loads(response.text)
+        return _object(response)
 
     def patch(self, path: str, body: Any) -> Answer:
         response = self.send("PATCH", path, body)
         assert response.status == 200, response.text
-        return json.loads(response.text)
+        return _object(response)
 
     def delete(self, path: str) -> None:
         assert self.send("DELETE", path).status == 204
@@ -97,7 +99,7 @@ class Caller:
         """Send what is refused; return the problem."""
         wanted = {k.rstrip("_"): v for k, v in query.items()}
         response = self.send(method, path, body, wanted)
-        problem = json.loads(response.text)
+        problem = _object(response)
         assert response.status == problem["status"] >= 400
         return problem
 
@@ -140,19 +142,18 @@ class Tenant(Caller):
         if archived:
             archive.keep(self.hub, self.id, [envelope])
             self.process(envelope)
-        self.clock.now += 1
+        self.clock.forward(1)
         return envelope
 
     def process(self, envelope: Envelope) -> None:
         table = table_of(self.hub)
         connection = connections.find(table, envelope.connection_id)
         assert connection is not None
-        assembly = put_through(table, connection, envelope)
-        version = vendors.adapter(connection.vendor).version
-        for device_id, heard in _heard(assembly, envelope, version):
-            fold(table, self.id, device_id, [heard])
-        for signal in assembly.signals:
-            alerts.refold(table, self.id, signal.device_id, signal.key, signal.at)
+        seen = len(self.aws.dynamodb.stream)
+        put_through(table, connection, envelope)
+        assert project.run({"Records": self.aws.dynamodb.stream[seen:]}, self.hub) == {
+            "batchItemFailures": []
+        }
 
     def measured(
         self, device: str, at: int, value: Any, metric: str = "temperature", **more: Any
@@ -168,95 +169,58 @@ class Tenant(Caller):
 
     def key_of(self, *scopes: str, name: str = "some key") -> Caller:
         key = self.post("/v1/api-keys", {"name": name, "scopes": list(scopes)})["key"]
-        return Caller(self.hub, self.clock, key)
+        return Caller(self.aws, self.hub, key)
 
 
-def _heard(
-    assembly: Assembly, envelope: Envelope, version: int
-) -> Iterator[tuple[str, Heard]]:
-    where = (envelope.received_at, envelope.connection_id)
-    for segment in assembly.segments:
-        moments = (segment.first, *(point.at for point in segment.points))
-        yield (
-            segment.device_id,
-            Heard(
-                moments,
-                *where,
-                segment.kind,
-                segment.points,
-                segment.facts,
-                receipt_id=envelope.receipt_id,
-                adapter_version=version,
-            ),
-        )
-    for each in (*assembly.events, *assembly.media, *assembly.signals):
-        yield each.device_id, Heard((each.at,), *where)
+def _object(response: Response) -> Answer:
+    value = json.loads(response.text)
+    assert isinstance(value, dict)
+    return value
 
 
 def _documented(request: Request, response: Response) -> None:
     """Fail where an answer is not what the OpenAPI document says."""
     if response.status >= 400 or request.method == "HEAD":
         return
-    shapes = importlib.import_module("chalicelib.api.shapes")
     route, _ = routing.find(ROUTES, request.method, request.path)
     assert response.status == route.status
     if route.returns is None:
         assert response.value is None
         return
-    shape = getattr(shapes, route.returns)
     rows = response.value["data"] if route.listed else [response.value]
     for row in rows:
-        if route.returns != "Receipt" or row["state"] != "queued":
-            shape.model_validate_json(json.dumps(row))
+        if not route.template.startswith("/v1/receipts") or row["state"] != "queued":
+            route.shape().model_validate_json(json.dumps(row))
 
 
-@pytest.fixture(scope="session")
-def settings() -> Iterator[tuple[Config, Callable[[str], Any]]]:
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("AWS_ACCESS_KEY_ID", "testing")
-        environment.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-        with mock_aws():
-            session = boto3.Session(region_name="eu-west-1")
-            made = provision(session, template.load(), "api")
-            urls = {name: queue.url for name, queue in made.queues.items()}
-            config = Config(
-                made.table,
-                urls["InboundQueue"],
-                urls["DeliveriesQueue"],
-                urls["DeliveriesDeadLetters"],
-                made.bucket,
-                root_key_sha256=hashed(ROOT_KEY),
-            )
-            clients = {name: session.client(name) for name in ("dynamodb", "sqs", "s3")}
-            yield config, clients.__getitem__
+CONFIG = Config("hub", "inbound", "deliveries", "dead", "archive", hashed(ROOT_KEY))
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def aws() -> FakeAws:
+    return FakeAws()
 
 
 @pytest.fixture
-def hub(settings: tuple[Config, Callable[[str], Any]], clock: Clock) -> Hub:
-    config, client = settings
-    return Hub(config, client, clock)
+def hub(aws: FakeAws) -> Hub:
+    return Hub(CONFIG, aws.client, aws.clock)
 
 
 @pytest.fixture
-def root(hub: Hub, clock: Clock) -> Caller:
-    return Caller(hub, clock, ROOT_KEY)
+def root(aws: FakeAws, hub: Hub) -> Caller:
+    return Caller(aws, hub, ROOT_KEY)
 
 
 @pytest.fixture
-def nobody(hub: Hub, clock: Clock) -> Caller:
-    return Caller(hub, clock, None)
+def nobody(aws: FakeAws, hub: Hub) -> Caller:
+    return Caller(aws, hub, None)
 
 
 @pytest.fixture
 def new_tenant(root: Caller) -> Callable[[], Tenant]:
     def make() -> Tenant:
         made = root.post("/v1/tenants", {"name": "some tenant"})
-        return Tenant(root.hub, root.clock, made["api_key"], id=made["id"])
+        return Tenant(root.aws, root.hub, made["api_key"], id=made["id"])
 
     return make
 

@@ -39,7 +39,15 @@ def test_the_order_of_keys_does_not_matter(value: Any) -> None:
 
 @given(json_values)
 def test_an_id_survives_json(value: Any) -> None:
-    assert digest(decode(json.dumps(value).encode())) == digest(value)
+    once = decode(json.dumps(value).encode())
+
+    assert digest(decode(json.dumps(once, indent=1).encode())) == digest(once)
+
+
+def test_a_number_has_one_id_however_it_is_written() -> None:
+    ids = {digest(decode(text)) for text in (b"[1]", b"[1.0]", b"[1e0]", b"[10E-1]")}
+
+    assert len(ids) == 1
 
 
 def test_different_things_have_different_ids() -> None:

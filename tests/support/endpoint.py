@@ -42,11 +42,8 @@ class Endpoint:
         self._context = context
         self._over = threading.Event()
         self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._socket.getsockname()[1])
         self._threads: list[threading.Thread] = []
-
-    @property
-    def port(self) -> int:
-        return int(self._socket.getsockname()[1])
 
     @property
     def url(self) -> str:
@@ -104,14 +101,16 @@ class Endpoint:
     def _read(self, connection: socket.socket, number: int) -> Request | None:
         data = b""
         while b"\r\n\r\n" not in data:
-            data += self._more(connection)
-            if not data:
+            if not (more := self._more(connection)):
                 return None
+            data += more
         head, _, body = data.partition(b"\r\n\r\n")
         line, *rows = head.decode("latin-1").split("\r\n")
         headers = {n.lower(): v for n, v in (row.split(": ", 1) for row in rows)}
         while len(body) < int(headers.get("content-length", 0)):
-            body += self._more(connection)
+            if not (more := self._more(connection)):
+                return None
+            body += more
         return Request(line, headers, body, number)
 
     def _more(self, connection: socket.socket) -> bytes:

@@ -37,6 +37,10 @@ class Faults:
     def after(self, operation: str) -> None:
         """Run after the call took effect and before its answer is seen."""
 
+    def refuses(self, _operation: str) -> bool:
+        """Say whether one entry of a batch is refused."""
+        return False
+
 
 @dataclass
 class Clock:
@@ -117,9 +121,12 @@ class FakeDynamoDB:
         """Read many items."""
         self.faults.before("BatchGetItem")
         ((name, wanted),) = request["RequestItems"].items()
-        found = [dict(item) for key in wanted["Keys"] if (item := self._get(key))]
+        later = [key for key in wanted["Keys"] if self.faults.refuses("BatchGetItem")]
+        keys = [key for key in wanted["Keys"] if key not in later]
+        found = [dict(item) for key in keys if (item := self._get(key))]
         self.faults.after("BatchGetItem")
-        return {"Responses": {name: found}, "UnprocessedKeys": {}}
+        rest = {name: {**wanted, "Keys": later}} if later else {}
+        return {"Responses": {name: found}, "UnprocessedKeys": rest}
 
     def query(self, **request: Any) -> Item:
         """Read a range of a partition or of an index."""
@@ -234,7 +241,7 @@ class FakeSQS:
         self.faults.before("SendMessageBatch")
         done, failed = [], []
         for entry in request["Entries"]:
-            if getattr(self.faults, "refuses", lambda _: False)("SendMessageBatch"):
+            if self.faults.refuses("SendMessageBatch"):
                 failed.append({"Id": entry["Id"], "Code": "InternalError", "SenderFault": False})
                 continue
             identity = f"m{next(self._ids)}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,24 +34,60 @@ class SeededFaults(Faults):
 
     rng: random.Random
     rate: float = 0.0
+    struck: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How often each operation failed in each way."""
 
     def before(self, operation: str) -> None:
         """Throttle, or die before the call."""
-        if self.rng.random() < self.rate / 3:
+        if self._strikes(3, "throttled", operation):
             raise error("ThrottlingException", operation)
-        if self.rng.random() < self.rate / 6:
+        if self._strikes(6, "died before", operation):
             raise Crash
 
     def after(self, operation: str) -> None:
         """Lose the answer, or die after the call took effect."""
-        if self.rng.random() < self.rate / 3:
+        if self._strikes(3, "answer lost", operation):
             raise TimeoutError(operation)
-        if self.rng.random() < self.rate / 6:
+        if self._strikes(6, "died after", operation):
+            raise Crash
+
+    def refuses(self, operation: str) -> bool:
+        """Refuse one entry of a batch."""
+        return self._strikes(3, "entry refused", operation)
+
+    def _strikes(self, share: int, way: str, operation: str) -> bool:
+        if self.rng.random() >= self.rate / share:
+            return False
+        self.struck[way, operation] += 1
+        return True
+
+
+@dataclass
+class CrashAt(SeededFaults):
+    """Dies at the call of one number (from 0), before or after it takes effect, and never again."""
+
+    number: int = 0
+    late: bool = False
+    calls: int = 0
+    armed: bool = False
+    """Handlers run: what a test prepares is neither counted nor disturbed."""
+
+    def before(self, operation: str) -> None:
+        """Count the call, and die before it if it is the one."""
+        self.calls += self.armed
+        if self.armed and self.calls == self.number + 1 and not self.late:
+            self.struck["died before", operation] += 1
+            raise Crash
+
+    def after(self, operation: str) -> None:
+        """Die after the call if it is the one."""
+        if self.armed and self.calls == self.number + 1 and self.late:
+            self.struck["died after", operation] += 1
             raise Crash
 
     def refuses(self, _operation: str) -> bool:
-        """Refuse one entry of a batch."""
-        return self.rng.random() < self.rate / 3
+        """Refuse nothing."""
+        return False
 
 
 @dataclass
@@ -61,10 +98,15 @@ class Simulation:
     handlers: dict[str, Handler]
     rate: float = 0.05
     clock: Clock = field(default_factory=Clock)
+    crash: tuple[int, bool] | None = None
+    """Die at the call of this number, before (False) or after (True) it takes effect, and nowhere else."""
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)  # noqa: S311 - a schedule, not a secret
         self.faults = SeededFaults(self.rng)
+        if self.crash is not None:
+            self.faults = CrashAt(self.rng, number=self.crash[0], late=self.crash[1])
+            self.rate = 0.0
         self.aws = FakeAws(self.faults, self.clock)
         self.hub = Hub(CONFIG, self.aws.client, self.clock)
         self.positions = {name: 0 for name in ("project", "dispatch") if name in self.handlers}
@@ -76,6 +118,8 @@ class Simulation:
     def run(self) -> None:
         """Let handlers run, under faults, until nothing is left to do; then without faults."""
         self.faults.rate = self.rate
+        if isinstance(self.faults, CrashAt):
+            self.faults.armed = True
         for step in range(400):
             if step == 300:
                 self.faults.rate = 0.0

@@ -38,9 +38,7 @@ def create(call: Call) -> Any:
 
 def list_connections(call: Call) -> Any:
     """List connections, newest first."""
-    page = connections.connections(
-        call.table, call.tenant, limit=call.limit, after=call.after
-    )
+    page = connections.connections(call.table, call.tenant, limit=call.limit, after=call.after)
     found = [connections.connection_of(item) for item in page.items]
     return call.page([_json(call, each) for each in found], page.after)
 
@@ -69,8 +67,7 @@ def rotate(call: Call) -> Any:
 
     def rotated(connection: Connection) -> Connection:
         former = [
-            (each, until if ends is None else min(ends, until))
-            for each, ends in connection.secrets
+            (each, until if ends is None else min(ends, until)) for each, ends in connection.secrets
         ]
         live = tuple((each, ends) for each, ends in former if ends > now)
         return replace(connection, secrets=((hashed(secret), None), *live))
@@ -81,11 +78,7 @@ def rotate(call: Call) -> Any:
 
 def _existing(call: Call) -> Connection:
     connection = connections.find(call.table, call.path["connection_id"])
-    if (
-        connection is None
-        or connection.tenant != call.tenant
-        or connection.deleted_at is not None
-    ):
+    if connection is None or connection.tenant != call.tenant or connection.deleted_at is not None:
         raise not_found("connection")
     return connection
 

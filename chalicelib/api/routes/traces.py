@@ -83,8 +83,10 @@ def list_quarantine(call: Call) -> Any:
         end=query["to"],
         limit=call.limit,
         after=call.after,
-        matches=lambda row: query["receipt"] in {None, row["receipt_id"]}
-        and query["connection"] in {None, row["connection_id"]},
+        matches=lambda row: (
+            query["receipt"] in {None, row["receipt_id"]}
+            and query["connection"] in {None, row["connection_id"]}
+        ),
     )
     return call.page([quarantine.as_json(item) for item in page.items], page.after)
 

@@ -1,22 +1,12 @@
-"""What callers get: the shapes of answers, for the OpenAPI document (and checked in the tests)."""
+"""Records and what is known of their way through the hub."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-Moment = Annotated[
-    str, Field(json_schema_extra={"format": "date-time", "examples": ["2026-01-31T12:00:00.000Z"]})
-]
-Severity = Literal["info", "minor", "warning", "major", "critical"]
-Presence = Literal["online", "offline", "unknown"]
-
-
-class Shape(BaseModel):
-    """An object of an answer, with all its members."""
-
-    model_config = ConfigDict(extra="forbid")
+from chalicelib.api.shapes import Moment, Presence, Severity, Shape
 
 
 class Provenance(Shape):
@@ -156,58 +146,27 @@ class Latest(Shape):
     data: list[Measurement]
 
 
-class Secret(Shape):
-    """A new secret, shown this once."""
+class Signal(Shape):
+    """What a payload said of an alert."""
 
-    secret: str
-
-
-class Accepted(Shape):
-    """Work that was accepted, with an id to follow."""
-
-    id: str
-
-
-class Connection(Shape):
-    """A vendor account."""
-
-    id: str
-    vendor: str
-    name: str
-    settings: dict[str, Any]
-    webhook_url: str
-    mqtt_topic_prefix: str
-    created_at: Moment
-
-
-class ConnectionWithSecret(Connection, Secret):
-    """A new vendor account."""
-
-
-class Disabled(Shape):
-    """When and why the hub disabled an integration."""
-
+    device_id: str
+    key: str
+    action: Literal["raise", "clear"]
     at: Moment
-    reason: str
+    name: str | None
+    severity: Severity | None
+    message: str | None
 
 
-class Integration(Shape):
-    """A downstream subscriber; sensitive members of its config are masked."""
+class Records(Shape):
+    """What a payload became; ``truncated`` where it became more than is shown."""
 
-    id: str
-    name: str
-    kind: str
-    config: dict[str, Any]
-    filter: dict[str, Any]
-    batch: dict[str, Any] | None
-    ordering: Literal["none", "device"]
-    enabled: bool
-    disabled: Disabled | None
-    created_at: Moment
-
-
-class IntegrationWithSecret(Integration, Secret):
-    """A new downstream subscriber."""
+    measurements: list[Measurement]
+    events: list[Event]
+    media: list[Media]
+    alerts: list[Signal]
+    devices: list[str]
+    truncated: bool
 
 
 class Attempt(Shape):
@@ -244,29 +203,6 @@ class Quarantined(Shape):
     at: Moment
 
 
-class Signal(Shape):
-    """What a payload said of an alert."""
-
-    device_id: str
-    key: str
-    action: Literal["raise", "clear"]
-    at: Moment
-    name: str | None
-    severity: Severity | None
-    message: str | None
-
-
-class Records(Shape):
-    """What a payload became; ``truncated`` where it became more than is shown."""
-
-    measurements: list[Measurement]
-    events: list[Event]
-    media: list[Media]
-    alerts: list[Signal]
-    devices: list[str]
-    truncated: bool
-
-
 class Receipt(Shape):
     """The trace of one payload; while it is ``queued`` nothing more is known."""
 
@@ -279,106 +215,5 @@ class Receipt(Shape):
     payload: Any = None
     body_base64: str = Field("", description="The first 64 KiB of a payload that is no JSON.")
     records: Records = Field(default=...)
-    quarantine: list[Quarantined] = []
-    deliveries: list[Delivery] = []
-
-
-class TenantCreated(Shape):
-    """A new tenant and its first key, shown this once."""
-
-    id: str
-    api_key: str
-
-
-class RateLimit(Shape):
-    """How many requests a key may make."""
-
-    requests: int
-    seconds: int
-
-
-class ApiKey(Shape):
-    """An API key without its secret."""
-
-    id: str
-    name: str
-    scopes: list[Literal["read", "write", "admin"]]
-    rate_limit: RateLimit | None
-    created_at: Moment
-
-
-class KeyWithSecret(ApiKey):
-    """A new API key, shown this once."""
-
-    key: str
-
-
-class CatalogVendor(Shape):
-    """A vendor."""
-
-    name: str
-    adapter_version: int
-
-
-class CatalogMetric(Shape):
-    """A metric of the vocabulary, its canonical unit (UCUM) and its possible range."""
-
-    name: str
-    unit: str
-    kind: Literal["gauge", "counter", "delta", "boolean"]
-    minimum: float | None
-    maximum: float | None
-
-
-class ConfigField(Shape):
-    """A member of a destination's config."""
-
-    name: str
-    description: str
-    required: bool
-    sensitive: bool
-
-
-class CatalogDestination(Shape):
-    """A kind of destination."""
-
-    kind: str
-    title: str
-    fields: list[ConfigField]
-
-
-class CatalogEventType(Shape):
-    """A CloudEvents type."""
-
-    type: str
-    description: str
-
-
-class Health(Shape):
-    """Whether the API answers."""
-
-    status: Literal["ok"]
-    version: str
-
-
-class Document(BaseModel):
-    """An OpenAPI document."""
-
-    openapi: str
-
-
-class ProblemField(Shape):
-    """One mistake in a body."""
-
-    pointer: str
-    detail: str
-
-
-class Problem(Shape):
-    """A problem (RFC 9457)."""
-
-    type: str = Field(examples=["/problems/unknown-parameter"])
-    title: str
-    status: int
-    detail: str
-    errors: list[ProblemField] = []
+    quarantine: list[Quarantined] = Field(default_factory=list)
+    deliveries: list[Delivery] = Field(default_factory=list)

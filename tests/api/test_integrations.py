@@ -1,0 +1,186 @@
+"""Integrations: validation, masking, secrets, tests; deliveries and their retry."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from chalicelib.store import deliveries, integrations
+from chalicelib.store.table import table_of
+
+HEADERS = {"Authorization": "Bearer very secret"}
+BODY = {
+    "name": "Ticketing",
+    "kind": "webhook",
+    "config": {"url": "https://example.com/hook", "headers": HEADERS},
+    "filter": {"types": ["alert.*"], "severities": ["major"]},
+}
+
+
+def stored(tenant: Any, identity: str) -> integrations.Integration:
+    found = integrations.find(table_of(tenant.hub), tenant.id, identity)
+    assert found is not None
+    return found
+
+
+def test_the_signing_secret_is_shown_once(tenant: Any) -> None:
+    made = tenant.post("/v1/integrations", BODY)
+
+    secret = made.pop("secret")
+    assert len(base64.b64decode(secret.removeprefix("whsec_"), validate=True)) == 32
+    assert tenant.get(f"/v1/integrations/{made['id']}") == made
+    assert secret not in tenant.send("GET", "/v1/integrations").text
+
+
+def test_header_values_are_masked_everywhere_and_kept(tenant: Any) -> None:
+    made = tenant.post("/v1/integrations", BODY)
+    path = f"/v1/integrations/{made['id']}"
+    answers = [made, tenant.get(path), tenant.patch(path, {"name": "x"})]
+    answers += tenant.get("/v1/integrations")["data"]
+
+    assert "very secret" not in json.dumps(answers)
+    assert stored(tenant, made["id"]).config["headers"] == HEADERS
+
+
+def test_a_masked_value_sent_back_means_the_stored_one(tenant: Any) -> None:
+    made = tenant.post("/v1/integrations", BODY)
+    config = made["config"] | {"url": "https://example.com/other"}
+    config["headers"]["X-New"] = "new"
+
+    tenant.patch(f"/v1/integrations/{made['id']}", {"config": config})
+
+    new = stored(tenant, made["id"]).config
+    assert new == {"url": config["url"], "headers": {**HEADERS, "X-New": "new"}}
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"kind": "pigeon"}, "/kind"),
+        ({"config": {}}, "/config/url"),
+        ({"config": {"url": "https://10.0.0.1/"}}, "/config/url"),
+        ({"config": {"url": "http://example.com/"}}, "/config/url"),
+        ({"config": {"url": "https://example.com", "colour": 1}}, "/config/colour"),
+        (
+            {"config": {"url": "https://example.com", "headers": {"webhook-id": "x"}}},
+            "/config/headers/webhook-id",
+        ),
+        ({"filter": {"colours": ["red"]}}, "/filter/colours"),
+        ({"filter": {"vendors": "relayr"}}, "/filter/vendors"),
+        ({"filter": {"vendors": []}}, "/filter/vendors"),
+        ({"filter": {"vendors": None}}, "/filter/vendors"),
+        ({"filter": {"vendors": [1]}}, "/filter/vendors/0"),
+        ({"filter": {"conditions": [{"metric": "x"}]}}, "/filter/conditions/0"),
+        ({"filter": []}, "/filter"),
+        ({"batch": {"max_records": 501}}, "/batch/max_records"),
+        ({"ordering": "strict"}, "/ordering"),
+        ({"enabled": "yes"}, "/enabled"),
+    ],
+)
+def test_a_wrong_integration_is_422(tenant: Any, change: Any, pointer: str) -> None:
+    problem = tenant.refused("POST", "/v1/integrations", {**BODY, **change})
+
+    assert [error["pointer"] for error in problem["errors"]] == [pointer]
+
+
+@pytest.mark.parametrize("change", [{"filter": {"colours": ["x"]}}, {"config": {}}])
+def test_a_patch_is_validated_as_a_new_one(tenant: Any, change: Any) -> None:
+    path = f"/v1/integrations/{tenant.post('/v1/integrations', BODY)['id']}"
+
+    assert tenant.refused("PATCH", path, change)["status"] == 422
+    assert tenant.refused("PATCH", path, {"kind": "webhook"})["status"] == 422
+
+
+def test_a_whole_integration_is_taken(tenant: Any) -> None:
+    body = {
+        **BODY,
+        "filter": {
+            "vendors": ["*"],
+            "metrics": ["temp*"],
+            "conditions": [{"metric": "temperature", "op": ">", "value": 30}],
+        },
+        "batch": {"max_records": 50},
+        "ordering": "device",
+        "enabled": False,
+    }
+
+    made = tenant.post("/v1/integrations", body)
+
+    for name in ("filter", "batch", "ordering", "enabled"):
+        assert made[name] == body[name]
+
+
+def test_integrations_are_paged_newest_first(tenant: Any) -> None:
+    made = []
+    for _ in range(3):
+        made.append(tenant.post("/v1/integrations", BODY)["id"])
+        tenant.clock.forward(1)
+
+    assert [row["id"] for row in tenant.all("/v1/integrations", limit=1)] == made[::-1]
+
+
+def test_a_deleted_integration_is_gone(tenant: Any) -> None:
+    path = f"/v1/integrations/{tenant.post('/v1/integrations', BODY)['id']}"
+    tenant.delete(path)
+
+    assert tenant.refused("GET", path)["status"] == 404
+
+
+def test_enabling_forgets_why_it_was_disabled(tenant: Any) -> None:
+    identity = tenant.post("/v1/integrations", BODY)["id"]
+    path = f"/v1/integrations/{identity}"
+
+    assert tenant.patch(path, {"enabled": False})["enabled"] is False
+    assert tenant.post(f"{path}/enable")["enabled"] is True
+
+
+def test_rotation_keeps_both_secrets_for_a_day(tenant: Any) -> None:
+    made = tenant.post("/v1/integrations", BODY)
+
+    new = tenant.post(f"/v1/integrations/{made['id']}/rotate-secret")["secret"]
+
+    day_later = tenant.clock.now + 86_400_000
+    expected = ((new, None), (made["secret"], day_later))
+    assert stored(tenant, made["id"]).secrets == expected
+
+
+def test_a_test_enqueues_one_test_event(tenant: Any) -> None:
+    identity = tenant.post("/v1/integrations", BODY)["id"]
+    tenant.queued("deliveries")
+
+    answer = tenant.post(f"/v1/integrations/{identity}/test")
+
+    (message,) = tenant.queued("deliveries")
+    (event,) = message["events"]
+    assert event["type"] == "integration.test"
+    assert event["id"] == answer["id"]
+
+
+@pytest.fixture
+def delivery(tenant: Any) -> deliveries.Delivery:
+    """A delivery that failed once."""
+    identity = tenant.post("/v1/integrations", BODY)["id"]
+    event = {"id": "evt", "type": "integration.test", "data": {}}
+    row = deliveries.begun(tenant.id, identity, [event], batch=False, now=tenant.clock.now)
+    return deliveries.save(table_of(tenant.hub), row)
+
+
+def test_deliveries_are_listed_and_read(tenant: Any, delivery: deliveries.Delivery) -> None:
+    path = f"/v1/integrations/{delivery.integration_id}/deliveries"
+
+    (row,) = tenant.all(path)
+
+    assert row == tenant.get(f"/v1/deliveries/{delivery.id}")
+    assert (row["state"], row["event_ids"]) == ("pending", ["evt"])
+    assert tenant.all(path, state="dead") == []
+
+
+def test_a_retry_enqueues_the_delivery(tenant: Any, delivery: deliveries.Delivery) -> None:
+    tenant.queued("deliveries")
+
+    assert tenant.post(f"/v1/deliveries/{delivery.id}/retry") == {"id": delivery.id}
+    (message,) = tenant.queued("deliveries")
+    assert message["delivery"] == delivery.id

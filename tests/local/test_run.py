@@ -1,0 +1,234 @@
+"""``make run`` as a caller sees it: a process, its output, its exit code, ``.local/hub.json``."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from infra.local import daemon
+from infra.local.files import read_json
+from tests.local.publishing import client
+from tests.local.waiting import until
+
+ROOT = Path(__file__).parents[2]
+FREE = {"PORT": "0", "MQTT_PORT": "0", "MQTT_BROKER": "embedded", "SAMPLES": "0"}
+
+
+class Run:
+    """One ``make run`` in a folder."""
+
+    def __init__(self, folder: Path, **switches: str) -> None:
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("AWS_") and name not in {"STATE", "RETRY_SCHEDULE"}
+        }
+        self.folder = folder
+        self.output = folder / "output"
+        with self.output.open("w") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "infra.local"],
+                cwd=folder,
+                env={**environment, **FREE, "PYTHONPATH": str(ROOT), **switches},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def ready(self) -> dict[str, Any]:
+        def said() -> bool:
+            assert self.process.poll() is None, self.output.read_text()
+            return bool((read_json(path) or {}).get("pid") == self.process.pid)
+
+        path = self.folder / ".local" / "hub.json"
+        until(said, within=60)
+        hub: dict[str, Any] = read_json(path)
+        return hub
+
+    def end(self, how: signal.Signals = signal.SIGINT) -> int:
+        self.process.send_signal(how)
+        return self.process.wait(30)
+
+    def refused(self) -> str:
+        assert self.process.wait(30) == 2
+        (*_, line) = self.output.read_text().strip().splitlines()
+        return line
+
+
+@contextmanager
+def running(folder: Path, **switches: str) -> Iterator[tuple[Run, dict[str, Any]]]:
+    run = Run(folder, **switches)
+    try:
+        yield run, run.ready()
+    finally:
+        if run.process.poll() is None:
+            assert run.end() == 0
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    left = read_json(tmp_path / ".local" / "aws.json")
+    if left:
+        daemon.end(left["pid"], "ministack")
+
+
+def devices(hub: dict[str, Any]) -> list[str]:
+    answer = httpx.get(
+        f"{hub['url']}/v1/devices",
+        headers={"authorization": f"Bearer {hub['api_key']}"},
+        trust_env=False,
+    )
+    return [each["id"] for each in answer.json()["data"]]
+
+
+def send(hub: dict[str, Any], vendor: str, body: Any) -> None:
+    connection = hub["connections"][vendor]
+    answer = httpx.post(
+        connection["webhook_url"],
+        json=body,
+        headers={"authorization": f"Bearer {connection['secret']}"},
+        trust_env=False,
+    )
+    assert answer.status_code == 202
+
+
+def haltian(device: str) -> dict[str, Any]:
+    return {"tsmId": 12100, "tsmEv": 10, "tsmTs": 1657195118, "tsmTuid": device, "temp": 21.5}
+
+
+def test_samples_come_out_as_records_and_verified_deliveries(folder: Path) -> None:
+    with running(folder, SAMPLES="1") as (run, hub):
+        counts = httpx.get(hub["receiver"]["url"], trust_env=False).json()
+        known = {each.split(":")[0] for each in devices(hub)}
+        output = run.output.read_text()
+
+    vendors = {"soundsensing", "viziosense", "haltian", "lightelligence", "relayr"}
+    assert set(hub["connections"]) == vendors
+    assert known == vendors
+    assert set(counts["by_vendor"]) == vendors
+    assert counts["refused"] == 0
+    assert set(hub) == {
+        "url", "api_key", "root_key", "pid", "mqtt", "receiver", "connections", "aws"
+    }  # fmt: skip
+    for vendor in vendors:
+        assert set(hub["connections"][vendor]) == {
+            "id", "webhook_url", "secret", "mqtt_topic_prefix"
+        }  # fmt: skip
+        assert vendor in output
+    assert "ready" in output
+    assert run.process.returncode == 0
+    assert list((folder / ".local").glob("*.json")) == []
+    assert not daemon.alive(hub["aws"]["pid"], "ministack")
+
+
+def test_a_killed_hub_loses_nothing_and_goes_on(folder: Path) -> None:
+    first = Run(folder)
+    before = first.ready()
+    mode = (folder / ".local" / "hub.json").stat().st_mode
+    send(before, "haltian", haltian("A"))
+    with client(before["mqtt"]["port"]) as publisher:
+        prefix = before["connections"]["haltian"]["mqtt_topic_prefix"].rstrip("/")
+        body = json.dumps(haltian("B"))
+        publisher.publish(f"{prefix}/x", body, qos=1).wait_for_publish(10)
+    first.process.kill()
+    first.process.wait()
+
+    with running(folder) as (_, after):
+        assert after["aws"] == before["aws"]
+        for same in ("api_key", "root_key", "receiver"):
+            assert after[same] == before[same]
+        assert {v: c["secret"] for v, c in after["connections"].items()} == {
+            v: c["secret"] for v, c in before["connections"].items()
+        }
+        until(lambda: sorted(devices(after)) == ["haltian:A", "haltian:B"], within=40)
+
+    assert mode & 0o777 == 0o600
+
+
+def test_state_is_kept_between_clean_runs(folder: Path) -> None:
+    with running(folder, STATE="kept") as (_, before):
+        send(before, "haltian", haltian("A"))
+    with running(folder, STATE="kept") as (_, after):
+        until(lambda: devices(after) == ["haltian:A"], within=40)
+
+    assert after["api_key"] == before["api_key"]
+
+
+def test_without_state_a_run_starts_empty(folder: Path) -> None:
+    with running(folder) as (_, before):
+        send(before, "haltian", haltian("A"))
+        until(lambda: devices(before) == ["haltian:A"])
+    with running(folder, PRIVATE_TARGETS="refuse") as (run, after):
+        assert devices(after) == []
+        assert "PRIVATE_TARGETS=refuse" in run.output.read_text()
+
+    assert after["api_key"] != before["api_key"]
+
+
+def test_a_second_run_in_the_folder_is_refused(folder: Path) -> None:
+    with running(folder) as (_, hub):
+        assert "another hub" in Run(folder).refused()
+        assert devices(hub) == []
+
+
+def test_an_endpoint_of_one_s_own_is_used_and_left_alone(folder: Path, aws: Any) -> None:
+    with running(folder, AWS_ENDPOINT_URL=aws.endpoint_url) as (_, hub):
+        assert hub["aws"] == {"endpoint_url": aws.endpoint_url, "pid": None}
+        assert devices(hub) == []
+
+    tables = aws.client("dynamodb").list_tables()["TableNames"]
+    assert "tributary-hub-table" in tables
+    assert not (folder / ".local" / "aws.json").exists()
+
+
+def test_an_endpoint_where_nobody_answers_is_a_mistake(folder: Path) -> None:
+    line = Run(folder, AWS_ENDPOINT_URL="http://127.0.0.1:9").refused()
+
+    assert "AWS_ENDPOINT_URL" in line
+
+
+@pytest.mark.parametrize("switch", ["PORT", "MQTT_PORT"])
+def test_a_taken_port_is_refused(folder: Path, switch: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+
+        line = Run(folder, **{switch: str(taken.getsockname()[1])}).refused()
+
+    assert f"{switch}=" in line
+    assert not (folder / ".local" / "aws.json").exists()
+
+
+def test_a_bad_switch_is_refused(folder: Path) -> None:
+    assert "SAMPLES" in Run(folder, SAMPLES="perhaps").refused()
+
+
+def test_a_full_disk_is_refused(folder: Path) -> None:
+    state = folder / "state"
+    state.mkdir()
+    (state / "keys.json").symlink_to("/dev/full")
+    (folder / ".local").mkdir()
+    (folder / ".local" / "hub.log").symlink_to("/dev/full")
+    (folder / ".local" / "lock").symlink_to("/dev/full")
+
+    with running(folder) as (_, hub):  # a log without room costs the log, not the run
+        assert devices(hub) == []
+
+
+def test_ending_while_it_starts_is_an_end(folder: Path) -> None:
+    run = Run(folder, SAMPLES="1")
+    until(lambda: "embedded AWS" in run.output.read_text())
+
+    assert run.end(signal.SIGTERM) == 0
+    assert not (folder / ".local" / "aws.json").exists()
