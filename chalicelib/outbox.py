@@ -1,7 +1,7 @@
 """Into the deliveries queue: the messages that name work for deliver, and nothing else.
 
-A message carries events (``{"tenant", "integration", "seen", "events"}``), or names a stored delivery and the
-number of attempts it had when the message was written (``{"tenant", "integration", "delivery",
+A message carries events (``{"tenant", "integration", "seen", "events"}``), or names a stored delivery
+and the number of attempts it had when the message was written (``{"tenant", "integration", "delivery",
 "attempt"}``): once the row has more, the message is outdated and means nothing.
 """
 

@@ -70,7 +70,9 @@ class Courier:
         if "delivery" in message:
             self._named(*where, message["delivery"], message["attempt"], tally, again=again)
         else:
-            self._carried(*where, message["events"], tally, again=again or message["seen"])
+            self._carried(
+                *where, message["events"], tally, again=again or message.get("seen", False)
+            )
 
     # --- events that a message carries ---------------------------------------------------------------
 

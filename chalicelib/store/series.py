@@ -83,7 +83,7 @@ def readings(  # noqa: PLR0913 - one series has these parts
 class _Stream:
     """The segments of one message kind, read chunk by chunk."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one stream has these parts
         self, table: Table, pk: str, kind: str, *, start: int, end: int, descending: bool
     ) -> None:
         self._table = table

@@ -68,15 +68,18 @@ def start(folder: Folder) -> Emulator:
         {"endpoint_url": emulator.endpoint_url, "pid": pid, "state": emulator.state},
     )
     until = time.monotonic() + _START_WITHIN
-    while not healthy(emulator.endpoint_url, within=0):
-        if not emulator.running() or time.monotonic() > until:
-            daemon.end(pid, _WORD)
-            folder.aws.unlink(missing_ok=True)
-            raise MistakeError(
-                f"the embedded AWS did not start: {_last_line(folder.aws_log, mark)}"
-                f" (see {folder.aws_log})"
-            )
-        time.sleep(0.02)
+    try:
+        while not healthy(emulator.endpoint_url, within=0):
+            if not emulator.running() or time.monotonic() > until:
+                raise MistakeError(
+                    f"the embedded AWS did not start: {_last_line(folder.aws_log, mark)}"
+                    f" (see {folder.aws_log})"
+                )
+            time.sleep(0.02)
+    except BaseException:  # whoever ends the run now must not leave a process behind
+        daemon.end(pid, _WORD)
+        folder.aws.unlink(missing_ok=True)
+        raise
     return emulator
 
 

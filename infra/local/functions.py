@@ -89,6 +89,8 @@ class Functions:
 
         ``read_to_end``: also read the stream to its end, because it does not outlive its AWS.
         """
+        for queue in ("normalize",) if read_to_end else self.queues:
+            self.queues[queue].receive_no_more()
         self._sweep.stop()
         self.queues["normalize"].stop()
         if read_to_end:

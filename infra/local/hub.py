@@ -79,6 +79,7 @@ class Hub:
 
     def _embedded_aws(self) -> emulator.Emulator:
         if self._chosen.aws_endpoint_url:
+            ports.reachable(self._chosen.aws_endpoint_url, "AWS_ENDPOINT_URL")
             self._aws = emulator.Emulator(self._chosen.aws_endpoint_url, None)
             self._screen.step("AWS", f"{self._aws.endpoint_url} (not started by this run)")
             return self._aws

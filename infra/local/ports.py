@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from urllib.parse import urlsplit
 
 from infra.local.mistakes import MistakeError
 
@@ -18,6 +19,16 @@ def bound(port: int, switch: str) -> socket.socket:
         why = "is taken" if not isinstance(error, PermissionError) else "is not allowed"
         raise MistakeError(f"port {port} {why}: choose another one with {switch}=") from error
     return listener
+
+
+def reachable(url: str, switch: str) -> None:
+    """Raise :class:`MistakeError` if nobody listens where a URL points."""
+    parts = urlsplit(url)
+    try:
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        socket.create_connection((parts.hostname or "", port), timeout=5).close()
+    except (OSError, ValueError) as error:
+        raise MistakeError(f"{switch}: nobody answers at {url}: {error}") from error
 
 
 def again(url: str | None) -> socket.socket:

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 Function = Callable[[dict[str, Any], events.Context], Any]
 
 _LOG = logging.getLogger(__name__)
-_IN_HAND = 15
+_IN_HAND = 8
 """Seconds for which a message is ours, before the next prolongation."""
-_PROLONG_EVERY = 4
+_PROLONG_EVERY = 2
 _AGAIN_AFTER = 2
 _LONGEST_WINDOW = 0.2
 _MOST = 10
@@ -75,6 +75,10 @@ class QueuePoller:
         """Begin to receive."""
         for thread in self._threads + self._workers:
             thread.start()
+
+    def receive_no_more(self) -> None:
+        """Let the call under way be the last; returns at once."""
+        self._stop.set()
 
     def stop(self, within: float = 20) -> bool:
         """Receive nothing more and finish what is in hand.  False if that takes too long."""

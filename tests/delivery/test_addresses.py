@@ -162,7 +162,8 @@ def test_a_public_https_url_is_allowed(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:8000/", "http://localhost:8000/", "https://[::1]/", "http://a.example/"]
+    "url",
+    ["http://127.0.0.1:8000/", "http://localhost:8000/", "https://[::1]/", "http://a.example/"],
 )
 def test_the_local_run_takes_loopback_and_plain_http(url: str) -> None:
     assert problem(url, "loopback") is None

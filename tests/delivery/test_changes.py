@@ -82,7 +82,7 @@ def stream(world: World) -> Stream:
 
 
 def test_every_new_point_is_recorded_with_its_provenance(stream: Stream) -> None:
-    found = stream.said(segment(point(1), point(2, AT + 1), point(True, metric="occupied")))
+    found = stream.said(segment(point(1), point(2, AT + 1), point(value=True, metric="occupied")))
 
     assert [e["type"] for e in found] == ["measurement.recorded"] * 3
     assert len({e["id"] for e in found}) == 3
@@ -249,7 +249,7 @@ def test_each_integration_gets_what_its_filter_matches(stream: Stream) -> None:
     world.integrate("int_c", filter={"tags": ["roof"]})
     world.integrate("int_d", enabled=False)
     saved(stream, operator={"tags": ["roof"]})
-    said.write(world.table, TENANT, segment(point(1), point(True, metric="occupied")), SOURCE)
+    said.write(world.table, TENANT, segment(point(1), point(value=True, metric="occupied")), SOURCE)
 
     assert dispatched(stream) == {"batchItemFailures": []}
 

@@ -334,8 +334,10 @@ def test_a_batch_is_one_list_and_is_retried_whole(world: World) -> None:
 def test_a_batch_too_large_for_a_row_waits_in_the_bucket(world: World) -> None:
     import random  # noqa: PLC0415
 
-    chance = random.Random(1)
-    noise = ["".join(chance.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=90_000)) for _ in "x" * 9]
+    chance = random.Random(1)  # noqa: S311 - noise, not a secret
+    noise = [
+        "".join(chance.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=90_000)) for _ in "x" * 9
+    ]
     integration = world.integrate(batch={"max_records": 100})
     world.answer = answering(FAILED, OK)
     events = [{**event(n), "data": {"text": text}} for n, text in enumerate(noise)]

@@ -53,7 +53,7 @@ def settle(world: World, faults: Nth) -> None:
 
 @pytest.mark.parametrize("lose_answers", [False, True])
 @pytest.mark.parametrize("step", range(1, 60))
-def test_a_crash_at_any_step_loses_nothing(step: int, lose_answers: bool) -> None:
+def test_a_crash_at_any_step_loses_nothing(step: int, *, lose_answers: bool) -> None:
     faults = Nth(lose_answers=lose_answers)
     world = World(aws=FakeAws(faults))
     world.crash = lambda _: faults.before("HTTP")

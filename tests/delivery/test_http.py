@@ -66,7 +66,7 @@ def test_a_request_is_sent_as_it_was_made(sender: Sender, endpoint: Endpoint) ->
     ],
 )
 def test_only_2xx_is_delivered(
-    sender: Sender, endpoint: Endpoint, status: str, delivered: bool
+    sender: Sender, endpoint: Endpoint, status: str, *, delivered: bool
 ) -> None:
     endpoint.script = [answer(status, b"why", Location="http://169.254.169.254/")]
 
@@ -158,7 +158,11 @@ def test_a_huge_body_is_read_no_further_than_its_beginning(
     [
         (b"", None, "connection closed without an answer"),
         (b"SSH-2.0-OpenSSH\r\n", None, "not a complete HTTP answer: BadStatusLine"),
-        (b"HTTP/1.1 200 OK\r\nX: y\r\n", None, "not a complete HTTP answer: IncompleteHeadersError"),
+        (
+            b"HTTP/1.1 200 OK\r\nX: y\r\n",
+            None,
+            "not a complete HTTP answer: IncompleteHeadersError",
+        ),
         (b"HTTP/1.1 200 OK", None, "not a complete HTTP answer: IncompleteHeadersError"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nshort", 200, None),
         (b"HTTP/1.1 200 OK\r\nContent-Length: lies\r\n\r\n", 200, None),

@@ -65,7 +65,7 @@ TEST = facts_of(cloudevents.test_event("int_a", 0))
         ({"severities": ["*"]}, WARM, False),
     ],
 )
-def test_arrays_or_keys_and(rules: Any, facts: Any, expected: bool) -> None:
+def test_arrays_or_keys_and(rules: Any, facts: Any, *, expected: bool) -> None:
     assert matches(rules, facts) is expected
 
 
@@ -91,16 +91,16 @@ def condition(operator: str, value: Any, metric: str = "temperature") -> dict[st
     ],
 )
 def test_conditions_on_the_records_own_metric_must_all_hold(
-    conditions: Any, expected: bool
+    conditions: Any, *, expected: bool
 ) -> None:
     assert matches({"conditions": conditions}, WARM) is expected
 
 
 def test_a_condition_on_a_boolean() -> None:
-    facts = facts_of(measurement("occupied", True))
+    facts = facts_of(measurement("occupied", value=True))
 
-    assert matches({"conditions": [condition("==", True, "occupied")]}, facts)
-    assert not matches({"conditions": [condition("==", False, "occupied")]}, facts)
+    assert matches({"conditions": [condition("==", value=True, metric="occupied")]}, facts)
+    assert not matches({"conditions": [condition("==", value=False, metric="occupied")]}, facts)
 
 
 @given(

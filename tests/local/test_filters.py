@@ -9,7 +9,10 @@ import pytest
 from infra.local import filters, template
 from infra.local.template import EventSource
 
-RECORD = {"eventName": "INSERT", "dynamodb": {"Keys": {"sk": {"S": "M#1"}}, "n": 5, "l": ["a", "b"]}}
+RECORD = {
+    "eventName": "INSERT",
+    "dynamodb": {"Keys": {"sk": {"S": "M#1"}}, "n": 5, "l": ["a", "b"]},
+}
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,11 @@ def test_the_query_is_decoded_and_none_without_one() -> None:
     event = event_of(request(target="/x?a=1&b=%C3%A4+c&a=2&empty="))
 
     assert event["queryStringParameters"] == {"a": "2", "b": "ä c", "empty": ""}
-    assert event["multiValueQueryStringParameters"] == {"a": ["1", "2"], "b": ["ä c"], "empty": [""]}
+    assert event["multiValueQueryStringParameters"] == {
+        "a": ["1", "2"],
+        "b": ["ä c"],
+        "empty": [""],
+    }
     assert event_of(request())["queryStringParameters"] is None
     assert event_of(request())["multiValueQueryStringParameters"] is None
 

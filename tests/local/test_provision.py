@@ -24,9 +24,7 @@ def test_the_table_is_the_template_s(aws: Any, provisioned: provision.Provisione
     assert expiry["TimeToLiveDescription"]["AttributeName"] == "expires_at"
 
 
-def test_queues_redrive_to_their_dead_letters(
-    aws: Any, provisioned: provision.Provisioned
-) -> None:
+def test_queues_redrive_to_their_dead_letters(aws: Any, provisioned: provision.Provisioned) -> None:
     sqs = aws.client("sqs")
     for queue, dead in (
         ("InboundQueue", "InboundDeadLetters"),

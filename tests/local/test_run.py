@@ -18,6 +18,7 @@ import pytest
 
 from infra.local import daemon
 from infra.local.files import read_json
+from infra.local.run import main
 from tests.local.publishing import client
 from tests.local.waiting import until
 
@@ -165,21 +166,11 @@ def test_state_is_kept_between_clean_runs(folder: Path) -> None:
     assert after["api_key"] == before["api_key"]
 
 
-def test_without_state_a_run_starts_empty(folder: Path) -> None:
-    with running(folder) as (_, before):
-        send(before, "haltian", haltian("A"))
-        until(lambda: devices(before) == ["haltian:A"])
-    with running(folder, PRIVATE_TARGETS="refuse") as (run, after):
-        assert devices(after) == []
-        assert "PRIVATE_TARGETS=refuse" in run.output.read_text()
-
-    assert after["api_key"] != before["api_key"]
-
-
 def test_a_second_run_in_the_folder_is_refused(folder: Path) -> None:
-    with running(folder) as (_, hub):
+    with running(folder, PRIVATE_TARGETS="refuse") as (run, hub):
         assert "another hub" in Run(folder).refused()
         assert devices(hub) == []
+        assert "PRIVATE_TARGETS=refuse" in run.output.read_text()
 
 
 def test_an_endpoint_of_one_s_own_is_used_and_left_alone(folder: Path, aws: Any) -> None:
@@ -214,16 +205,21 @@ def test_a_bad_switch_is_refused(folder: Path) -> None:
     assert "SAMPLES" in Run(folder, SAMPLES="perhaps").refused()
 
 
-def test_a_full_disk_is_refused(folder: Path) -> None:
-    state = folder / "state"
-    state.mkdir()
-    (state / "keys.json").symlink_to("/dev/full")
-    (folder / ".local").mkdir()
-    (folder / ".local" / "hub.log").symlink_to("/dev/full")
-    (folder / ".local" / "lock").symlink_to("/dev/full")
+def test_a_full_disk_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(".local").mkdir()
+    Path(".local", f".room.{os.getpid()}").symlink_to("/dev/full")
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        assert main() == 2
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
-    with running(folder) as (_, hub):  # a log without room costs the log, not the run
-        assert devices(hub) == []
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "no space left" in line
 
 
 def test_ending_while_it_starts_is_an_end(folder: Path) -> None:

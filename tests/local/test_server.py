@@ -102,7 +102,7 @@ def test_what_is_no_request_is_refused_as_a_problem(server: HttpServer, request_
 
 def test_ending_finishes_the_request_in_hand() -> None:
     def slow(request: Request) -> Answer:
-        time.sleep(0.3)  # noqa: TID251 - the request under test is slow
+        time.sleep(0.3)
         return echo(request)
 
     made = HttpServer(ports.bound(0, ""), slow)

@@ -36,6 +36,8 @@ class SeededFaults(Faults):
     rate: float = 0.0
     struck: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How often each operation failed in each way."""
+    armed: bool = False
+    """Handlers run: what a test prepares and looks at is neither counted nor disturbed."""
 
     def before(self, operation: str) -> None:
         """Throttle, or die before the call."""
@@ -69,8 +71,6 @@ class CrashAt(SeededFaults):
     number: int = 0
     late: bool = False
     calls: int = 0
-    armed: bool = False
-    """Handlers run: what a test prepares is neither counted nor disturbed."""
 
     def before(self, operation: str) -> None:
         """Count the call, and die before it if it is the one."""
@@ -118,8 +118,7 @@ class Simulation:
     def run(self) -> None:
         """Let handlers run, under faults, until nothing is left to do; then without faults."""
         self.faults.rate = self.rate
-        if isinstance(self.faults, CrashAt):
-            self.faults.armed = True
+        self.faults.armed = True
         for step in range(400):
             if step == 300:
                 self.faults.rate = 0.0
@@ -127,6 +126,7 @@ class Simulation:
             if not work:
                 if not self._waiting():
                     self.faults.rate = 0.0
+                    self.faults.armed = False
                     return
                 self.clock.forward(VISIBILITY)
                 continue
