@@ -5,15 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from chalice import Chalice, Rate
-from chalice.app import CloudWatchEvent, DynamoDBEvent, Response, SQSEvent
+from chalice.app import CloudWatchEvent, DynamoDBEvent, Request, Response, SQSEvent
 
 app = Chalice(app_name="tributary")
 
 # Every body is ours to read (415 is only for an unknown Content-Encoding), so routes name no types.
-_ANY: dict[str, Any] = {"methods": ["GET", "POST", "PUT", "PATCH", "DELETE"], "content_types": []}
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+_ANY: dict[str, Any] = {"methods": _METHODS, "content_types": []}
 # Literal ARNs: packaging wants one, and the merged infrastructure replaces it.
 _ELSEWHERE = "arn:aws:sqs:eu-west-1:000000000000:replaced-by-infra"
 _STREAM = "arn:aws:dynamodb:eu-west-1:000000000000:table/replaced/stream/by-infra"
+
+
+def _request() -> Request:
+    request = app.current_request
+    assert request is not None, "a route is only entered with a request"  # noqa: S101
+    return request
 
 
 @app.route("/webhooks/{path+}", **_ANY)
@@ -21,7 +28,7 @@ def ingress() -> Response:
     """Take a vendor's webhook."""
     from chalicelib.ingress import http  # noqa: PLC0415 - an entry point imports what it uses
 
-    return http.receive(app.current_request)
+    return http.receive(_request())
 
 
 @app.route("/", **_ANY)
@@ -30,7 +37,7 @@ def api() -> Response:
     """Answer an operator."""
     from chalicelib.api import entry  # noqa: PLC0415
 
-    return entry.answer(app.current_request)
+    return entry.answer(_request())
 
 
 @app.on_sqs_message(queue_arn=_ELSEWHERE, batch_size=10, name="normalize")

@@ -49,9 +49,7 @@ def find(hub: Hub, tenant: str, receipt_id: str) -> Envelope | None:
     return None
 
 
-def walk(
-    hub: Hub, tenant: str, connection_id: str, start: int, end: int
-) -> Iterator[Envelope]:
+def walk(hub: Hub, tenant: str, connection_id: str, start: int, end: int) -> Iterator[Envelope]:
     """Yield a connection's payloads that arrived from ``start`` until before ``end``, each once."""
     for hour in range(hour_of(start), end, HOUR):
         seen: set[str] = set()

@@ -28,7 +28,7 @@ from chalicelib.dispatch import entry as dispatch
 from chalicelib.dispatch.changes import changes
 from chalicelib.model.envelope import Envelope, arrived
 from chalicelib.normalize import entry as normalize
-from chalicelib.normalize.payloads import records_of
+from chalicelib.reading import read
 from chalicelib.project import entry as project
 from chalicelib.store import alerts, connections, devices, integrations, keys, quarantine
 from chalicelib.store.connections import Connection
@@ -69,7 +69,7 @@ class Story:
         again = []
         for first, (body, topic, query, at) in zip(self.envelopes(), self.payloads, strict=True):
             second = arrived(self.connection().id, at + LATER, body, topic, query)
-            if records_of(self.connection(), first) == records_of(self.connection(), second):
+            if read(self.connection(), first).assembly == read(self.connection(), second).assembly:
                 again.append(second)
         return again
 

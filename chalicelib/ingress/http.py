@@ -56,22 +56,24 @@ def receive(request: Request, hub: aws.Hub | None = None) -> Response:
 def _accept(request: Request, hub: aws.Hub) -> str:
     identity, _, topic = request.uri_params["path"].partition("/")
     if request.method not in {"GET", "POST"}:
-        raise RefusedError(405, "Method Not Allowed", "Use POST, or GET for a keepalive.", Allow="GET, POST")
+        raise RefusedError(
+            405, "Method Not Allowed", "Use POST, or GET for a keepalive.", Allow="GET, POST"
+        )
     connection = connections.recent(table_of(hub), unquote(identity))
     if connection is None or connection.deleted_at is not None:
         raise RefusedError(404, "Not Found", "There is no such connection.")
     headers: dict[str, str] = {name.lower(): value for name, value in request.headers.items()}
     query: dict[str, Any] = dict(request.query_params or {})
     if not authentic(connection, headers, query.pop("token", None), hub.now()):
-        detail = "Send the connection's secret as bearer token, basic password, its header or ?token=."
+        detail = (
+            "Send the connection's secret as bearer token, basic password, its header or ?token=."
+        )
         raise RefusedError(
             401, "Unauthorized", detail, **{"WWW-Authenticate": 'Bearer realm="webhooks", Basic'}
         )
     body = _body(request, headers.get("content-encoding", ""))
     vendor_topic = unquote(topic).strip("/")
-    envelope = arrived(
-        connection.id, hub.now(), body, vendor_topic, query if not body else None
-    )
+    envelope = arrived(connection.id, hub.now(), body, vendor_topic, query if not body else None)
     text = envelope.to_json()
     if len(text) > _ENVELOPE_LIMIT:
         pointer = archive.park(hub, envelope.receipt_id, body)
@@ -87,7 +89,9 @@ def _body(request: Request, encoding: str) -> bytes:
     encoding = encoding.strip().lower()
     if encoding not in {"", "identity", "gzip", "x-gzip"}:
         detail = "Send the body plain or with Content-Encoding: gzip."
-        raise RefusedError(415, "Unsupported Content Encoding", detail, **{"Accept-Encoding": "gzip"})
+        raise RefusedError(
+            415, "Unsupported Content Encoding", detail, **{"Accept-Encoding": "gzip"}
+        )
     if len(data) > BODY_LIMIT:
         raise RefusedError(413, "Payload Too Large", f"A payload has at most {BODY_LIMIT} bytes.")
     if encoding in {"gzip", "x-gzip"}:

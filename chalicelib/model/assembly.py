@@ -273,7 +273,11 @@ class _Assembler:
         if reason is None and len(record.metric) > NAME_LIMIT:
             reason = f"a name longer than {NAME_LIMIT} characters"
         if reason is not None:
-            data = {"metric": record.metric[:NAME_LIMIT], "value": readable(value), "reason": reason}
+            data = {
+                "metric": record.metric[:NAME_LIMIT],
+                "value": readable(value),
+                "reason": reason,
+            }
             data |= {k: v for k, v in record.attributes.items() if k in DISCRIMINATORS}
             self._event(device_id, "measurement.rejected", at, data, (same, ordinal), path)
             return

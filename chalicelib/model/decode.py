@@ -117,7 +117,9 @@ def leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
         if isinstance(inner, dict):
             pairs = [(f"{at}.{key}" if at else key, item) for key, item in inner.items()]
         elif isinstance(inner, list):
-            pairs = [(f"{at}.{index}" if at else str(index), item) for index, item in enumerate(inner)]
+            pairs = [
+                (f"{at}.{index}" if at else str(index), item) for index, item in enumerate(inner)
+            ]
         else:
             found.append((at, inner))
             continue

@@ -107,5 +107,3 @@ def from_mqtt(parts: Mapping[str, Any]) -> Envelope:
 def with_body(envelope: Envelope, body: bytes) -> Envelope:
     """Return the envelope with the body its pointer named."""
     return replace(envelope, body=body, pointer=None)
-
-

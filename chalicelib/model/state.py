@@ -50,9 +50,7 @@ class Heard:
     @property
     def source(self) -> Source:
         """Where it came from."""
-        return Source(
-            self.received_at, self.connection_id, self.receipt_id, self.adapter_version
-        )
+        return Source(self.received_at, self.connection_id, self.receipt_id, self.adapter_version)
 
 
 @dataclass(slots=True)

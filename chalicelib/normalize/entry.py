@@ -51,6 +51,8 @@ def _tenant(hub: aws.Hub, tenant: str, work: _Work) -> list[str]:
         try:
             put_through(table_of(hub), connection, envelope)
         except Exception:  # noqa: BLE001 - the queue tries again, then its dead letters keep it
-            telemetry.logger().exception("payload.failed", extra={"receipt_id": envelope.receipt_id})
+            telemetry.logger().exception(
+                "payload.failed", extra={"receipt_id": envelope.receipt_id}
+            )
             failed.append(message)
     return failed

@@ -27,9 +27,7 @@ def refold(table: Table, tenant: str, device_id: str, key: str, changed_at: int)
             continue
 
 
-def _refold(
-    table: Table, tenant: str, device_id: str, key: str, changed_at: int
-) -> list[Alert]:
+def _refold(table: Table, tenant: str, device_id: str, key: str, changed_at: int) -> list[Alert]:
     pk, condition = keys.device_pk(tenant, device_id), keys.condition(key)
     prefix = f"{keys.ALERT}{condition}#"
     before, _ = table.query(
@@ -42,9 +40,7 @@ def _refold(
         for item in table.walk(pk, f"{prefix}{start}", f"{prefix}~", consistent=True)
     }
     signals_prefix = f"{keys.SIGNAL}{condition}#"
-    items = list(
-        table.walk(pk, f"{signals_prefix}{start}", f"{signals_prefix}~", consistent=True)
-    )
+    items = list(table.walk(pk, f"{signals_prefix}{start}", f"{signals_prefix}~", consistent=True))
     sources = {said.signal_of(item).digest: said.provenance_of(item) for item in items}
     signals = [said.signal_of(item) for item in items]
     alerts = fold(signals)

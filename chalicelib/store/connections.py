@@ -115,5 +115,3 @@ def deleted(connection: Connection, now: int) -> Connection:
 
 def _key(identity: str) -> Key:
     return Key(f"C#{identity}", "CONNECTION")
-
-

@@ -60,9 +60,7 @@ def save_device(
     return True
 
 
-def save_state(
-    table: Table, tenant: str, device_id: str, state: State, read: Plain | None
-) -> bool:
+def save_state(table: Table, tenant: str, device_id: str, state: State, read: Plain | None) -> bool:
     """Write a state if it differs from what was read.  Raises ``ConflictError`` if that is outdated."""
     data = _pack_state(state)
     if read and read["d"] == data:
@@ -95,9 +93,7 @@ def _pack_state(state: State) -> bytes:
     while True:
         # A payload brings many of the latest values: its provenance is kept once.
         sources: dict[Source, int] = {}
-        latest = [
-            [*point, sources.setdefault(source, len(sources))] for _, (point, source) in rows
-        ]
+        latest = [[*point, sources.setdefault(source, len(sources))] for _, (point, source) in rows]
         seen, evidence = [state.seen, state.seen_by_signal], list(state.evidence)
         data = pack([latest, seen, state.last_heard, evidence, list(sources)])
         if len(data) <= _ROOM or not rows:

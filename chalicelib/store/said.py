@@ -182,6 +182,4 @@ def signal_of(item: Mapping[str, Any]) -> SignalRecord:
     _, _, at, name = item["sk"].split("#", 3)
     key, action, title, severity, message, by, source = unpack(item["d"])
     moment = from_rfc3339(at) or 0
-    return SignalRecord(
-        device_id, key, action, moment, name, title, severity, message, by, source
-    )
+    return SignalRecord(device_id, key, action, moment, name, title, severity, message, by, source)

@@ -25,7 +25,7 @@ from infra.local.sink import ROOT, Sink
 _LOG = logging.getLogger(__name__)
 
 
-class _Handler(BrokerProtocolHandler):  # type: ignore[misc]  # no types
+class _Handler(BrokerProtocolHandler):
     """One client's connection."""
 
     sink: Sink
@@ -57,7 +57,7 @@ class _Handler(BrokerProtocolHandler):  # type: ignore[misc]  # no types
         return taken
 
 
-class _Broker(AmqttBroker):  # type: ignore[misc]  # no types
+class _Broker(AmqttBroker):
     """A broker whose connections know the sink and that listens on a socket already bound."""
 
     def __init__(self, sink: Sink, listener: socket.socket, config: dict[str, Any]) -> None:

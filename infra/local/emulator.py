@@ -67,19 +67,18 @@ def start(folder: Folder) -> Emulator:
         folder.aws,
         {"endpoint_url": emulator.endpoint_url, "pid": pid, "state": emulator.state},
     )
-    until = time.monotonic() + _START_WITHIN
+    up = False
     try:
-        while not healthy(emulator.endpoint_url, within=0):
-            if not emulator.running() or time.monotonic() > until:
-                raise MistakeError(
-                    f"the embedded AWS did not start: {_last_line(folder.aws_log, mark)}"
-                    f" (see {folder.aws_log})"
-                )
-            time.sleep(0.02)
-    except BaseException:  # whoever ends the run now must not leave a process behind
-        daemon.end(pid, _WORD)
-        folder.aws.unlink(missing_ok=True)
-        raise
+        up = _up(emulator)
+    finally:
+        if not up:  # nor when somebody ends the run just now
+            daemon.end(pid, _WORD)
+            folder.aws.unlink(missing_ok=True)
+    if not up:
+        raise MistakeError(
+            f"the embedded AWS did not start: {_last_line(folder.aws_log, mark)}"
+            f" (see {folder.aws_log})"
+        )
     return emulator
 
 
@@ -96,6 +95,16 @@ def stop(folder: Folder, emulator: Emulator) -> str | None:
     if polite and table.exists() and table.stat().st_mtime >= before - 1:
         return None
     return f"the state may not be complete: see {folder.aws_log}"
+
+
+def _up(emulator: Emulator) -> bool:
+    """Wait until an emulator answers.  False if it ends first or takes too long."""
+    until = time.monotonic() + _START_WITHIN
+    while not healthy(emulator.endpoint_url, within=0):
+        if not emulator.running() or time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def healthy(endpoint_url: str, within: float) -> bool:

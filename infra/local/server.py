@@ -30,7 +30,7 @@ class HttpServer:
         self, listener: socket.socket, answer: Callable[[Request], Answer], *, threads: int = 16
     ) -> None:
         logging.getLogger("waitress").setLevel(logging.CRITICAL)
-        self._server: Any = waitress.server.create_server(
+        server: Any = waitress.server.create_server(
             _application(answer),
             sockets=[listener],
             threads=threads,
@@ -40,7 +40,8 @@ class HttpServer:
             channel_timeout=120,
             max_request_body_size=_ACCEPTED,
         )
-        self._server.channel_class = _Channel
+        server.channel_class = _Channel
+        self._server = server
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)
         host, port = listener.getsockname()[:2]
@@ -82,20 +83,21 @@ class HttpServer:
         return any(each.requests or each.total_outbufs_len for each in channels)
 
 
-class _ErrorTask(waitress.task.ErrorTask):  # type: ignore[misc]
+class _ErrorTask(waitress.task.ErrorTask):
     """What waitress refuses before any function sees it, as a problem of RFC 9457."""
 
     def execute(self) -> None:
-        error = self.request.error
+        task: Any = self  # the stubs know it only in part
+        error = task.request.error
         answer = problem(int(error.code), str(error.body).strip() or error.reason)
         self.status = f"{error.code} {error.reason}"
-        self.response_headers.extend(answer.headers)
+        task.response_headers.extend(answer.headers)
         self.set_close_on_finish()
         self.content_length = len(answer.body)
         self.write(answer.body)
 
 
-class _Parser(waitress.parser.HTTPRequestParser):  # type: ignore[misc]
+class _Parser(waitress.parser.HTTPRequestParser):
     """Refuses a request that says its length in two ways: the beginning of every smuggling."""
 
     def parse_header(self, header_plus: bytes) -> None:
@@ -104,7 +106,7 @@ class _Parser(waitress.parser.HTTPRequestParser):  # type: ignore[misc]
             raise waitress.parser.ParsingError("Content-Length beside Transfer-Encoding")
 
 
-class _Channel(waitress.channel.HTTPChannel):  # type: ignore[misc]
+class _Channel(waitress.channel.HTTPChannel):
     error_task_class = _ErrorTask
     parser_class = _Parser
 

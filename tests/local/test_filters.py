@@ -71,4 +71,5 @@ def test_what_is_not_known_is_refused_at_once(pattern: dict[str, Any]) -> None:
 
 def test_the_template_s_filters_are_known() -> None:
     for function in ("Project", "Dispatch"):
-        assert filters.compiled(template.load().event_source(function, EventSource()).filters)
+        test = filters.compiled(template.load().event_source(function, EventSource()).filters)
+        assert test(RECORD)

@@ -14,9 +14,12 @@ from chalice.app import Response
 from infra.local.gateway import BODY_LIMIT, Answer, Gateway, Request, event_of
 
 
-def request(method: str = "GET", target: str = "/", body: bytes = b"", **headers: str) -> Request:
+def request(
+    method: str = "GET", target: str = "/", body: bytes = b"", agent: str = "test"
+) -> Request:
     path, _, query = target.partition("?")
-    return Request(method, path, query, {"host": "h:1", **headers}, body, "127.0.0.1")
+    headers = {"host": "h:1", "user-agent": agent}
+    return Request(method, path, query, headers, body, "127.0.0.1")
 
 
 @pytest.mark.parametrize(
@@ -62,7 +65,7 @@ def test_a_body_is_base64_and_none_without_one() -> None:
 
 
 def test_where_it_comes_from() -> None:
-    context = event_of(request(**{"user-agent": "me"}))["requestContext"]
+    context = event_of(request(agent="me"))["requestContext"]
 
     assert context["identity"] == {"sourceIp": "127.0.0.1", "userAgent": "me"}
     assert context["domainName"] == "h:1"
@@ -79,7 +82,11 @@ def app() -> Chalice:
     def echo() -> Response:
         asked = made.current_request
         assert asked is not None
-        body = {"method": asked.method, "x": asked.headers.get("x"), "query": asked.query_params}
+        body = {
+            "method": asked.method,
+            "agent": asked.headers.get("user-agent"),
+            "query": asked.query_params,
+        }
         headers: dict[str, str | list[str]] = {"content-type": "text/x", "set-cookie": ["a", "b"]}
         return Response(json.dumps(body, default=dict), headers, 201)
 
@@ -92,15 +99,15 @@ def test_the_answer_comes_back_whole() -> None:
     assert answer.status == 201
     assert ("set-cookie", "a") in answer.headers
     assert ("set-cookie", "b") in answer.headers
-    assert json.loads(answer.body) == {"method": "POST", "x": None, "query": {"a": "1"}}
+    assert json.loads(answer.body) == {"method": "POST", "agent": "test", "query": {"a": "1"}}
 
 
 def test_threads_do_not_see_each_other_s_requests() -> None:
     gateway = Gateway(app())
 
     def ask(number: int) -> bool:
-        answer = gateway.answer(request(x=str(number)))
-        return bool(json.loads(answer.body)["x"] == str(number))
+        answer = gateway.answer(request(agent=str(number)))
+        return bool(json.loads(answer.body)["agent"] == str(number))
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(ask, range(400)))

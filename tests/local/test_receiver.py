@@ -43,7 +43,7 @@ def delivery(
     secret: str = SECRET,
     kind: str = "application/cloudevents+json",
     age: dt.timedelta = dt.timedelta(),
-    **headers: str,
+    headers: dict[str, str] | None = None,
 ) -> Request:
     text = json.dumps(body)
     at = dt.datetime.now(dt.UTC) - age  # noqa: TID251 - the library compares with this clock
@@ -53,7 +53,7 @@ def delivery(
         "webhook-signature": Webhook(secret).sign("m1", at, text),
         "content-type": kind,
     }
-    return Request("POST", "/", "", signed | headers, text.encode(), "127.0.0.1")
+    return Request("POST", "/", "", signed | (headers or {}), text.encode(), "127.0.0.1")
 
 
 def told(receiver: Receiver, path: str) -> Any:
@@ -102,9 +102,9 @@ def test_a_repetition_is_an_event_but_no_distinct_one(receiver: Receiver) -> Non
     [
         delivery(EVENT, OTHER),
         delivery(EVENT, age=dt.timedelta(minutes=6)),
-        delivery(EVENT, **{"webhook-signature": "nonsense"}),
-        delivery(EVENT, **{"webhook-signature": "v1,!"}),
-        delivery(EVENT, **{"webhook-id": "m2"}),
+        delivery(EVENT, headers={"webhook-signature": "nonsense"}),
+        delivery(EVENT, headers={"webhook-signature": "v1,!"}),
+        delivery(EVENT, headers={"webhook-id": "m2"}),
         delivery(EVENT)._replace(body=b"{}"),
         delivery(EVENT)._replace(body=b"\xff"),
         delivery(EVENT)._replace(headers={}),

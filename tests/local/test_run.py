@@ -168,9 +168,9 @@ def test_state_is_kept_between_clean_runs(folder: Path) -> None:
 
 def test_a_second_run_in_the_folder_is_refused(folder: Path) -> None:
     with running(folder, PRIVATE_TARGETS="refuse") as (run, hub):
+        assert "PRIVATE_TARGETS=refuse" in run.output.read_text()
         assert "another hub" in Run(folder).refused()
         assert devices(hub) == []
-        assert "PRIVATE_TARGETS=refuse" in run.output.read_text()
 
 
 def test_an_endpoint_of_one_s_own_is_used_and_left_alone(folder: Path, aws: Any) -> None:

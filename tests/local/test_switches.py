@@ -34,7 +34,15 @@ def test_all_of_them_are_read() -> None:
         }
     )
 
-    assert chosen == Switches(0, 65535, Path("x/y"), False, "2,4.5", "refuse", None, "embedded")
+    assert chosen == Switches(
+        port=0,
+        mqtt_port=65535,
+        state=Path("x/y"),
+        samples=False,
+        retry_schedule="2,4.5",
+        private_targets="refuse",
+        mqtt_broker="embedded",
+    )
 
 
 def test_localhost_is_an_address_so_that_buckets_need_no_names() -> None:

@@ -11,21 +11,19 @@ from chalicelib.api.calls import Call
 from chalicelib.api.problems import ProblemError, not_found
 from chalicelib.model.assembly import (
     Assembly,
-    assemble,
     event_json,
     measurement_json,
     media_json,
 )
-from chalicelib.model.decode import TooLargeError, decode, gunzip, is_gzip, redacted
+from chalicelib.model.decode import redacted
 from chalicelib.model.envelope import Envelope
 from chalicelib.model.receipts import Receipt, parse
-from chalicelib.model.records import MalformedPayloadError
 from chalicelib.model.times import to_rfc3339
+from chalicelib.reading import read
 from chalicelib.store import connections, deliveries, quarantine
 from chalicelib.store.connections import Connection
 from chalicelib.store.said import Provenance
 from chalicelib.store.table import Plain
-from chalicelib.vendors import Payload
 
 _QUEUED_MS = 15 * 60 * 1000
 """A payload that is not archived after this long never came (or waits in a dead-letter queue)."""
@@ -128,19 +126,14 @@ def _read(
     connection: Connection, envelope: Envelope, source: Provenance
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the payload as it may be shown, and the records that the adapter makes of it now."""
-    try:
-        data = gunzip(envelope.body) if is_gzip(envelope.body) else envelope.body
-        body = decode(data) if data.strip() else None
-    except (MalformedPayloadError, TooLargeError):
+    reading = read(connection, envelope)
+    if not reading.decoded:
         cut = envelope.body[:_SHOWN_BYTES]
-        return {"body_base64": base64.b64encode(cut).decode()}, _records(Assembly(), source)
-    payload = Payload(body, envelope.topic, envelope.query, connection.settings)
-    outcomes = vendors.normalize(connection.vendor, payload)
-    assembly = assemble(
-        connection.vendor, connection.id, envelope.received_at, outcomes, connection.settings
-    )
+        shown = {"body_base64": base64.b64encode(cut).decode()}
+        return shown, _records(reading.assembly, source)
     identifiers = bool(connection.settings.get("allow_identifiers"))
-    return {"payload": redacted(body, identifiers=identifiers)}, _records(assembly, source)
+    shown = {"payload": redacted(reading.body, identifiers=identifiers)}
+    return shown, _records(reading.assembly, source)
 
 
 def _records(assembly: Assembly, source: Provenance) -> dict[str, Any]:

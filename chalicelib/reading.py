@@ -1,0 +1,35 @@
+"""One payload to records: the pure function that normalize stores and a receipt shows."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from chalicelib import vendors
+from chalicelib.model.assembly import Assembly, assemble
+from chalicelib.model.decode import TooLargeError, decode, gunzip, is_gzip
+from chalicelib.model.envelope import Envelope
+from chalicelib.model.records import MalformedPayloadError, Rejected
+from chalicelib.store.connections import Connection
+from chalicelib.vendors import Item, Outcome, Payload
+
+
+class Reading(NamedTuple):
+    """What a payload says: its JSON value (where ``decoded``), and the records it becomes."""
+
+    assembly: Assembly
+    body: Any = None
+    decoded: bool = True
+
+
+def read(connection: Connection, envelope: Envelope) -> Reading:
+    """Read a payload by its vendor's adapter.  Depends on nothing but the connection and the envelope."""
+    where = (connection.vendor, connection.id, envelope.received_at)
+    try:
+        data = gunzip(envelope.body) if is_gzip(envelope.body) else envelope.body
+        body = decode(data) if data.strip() else None
+    except (MalformedPayloadError, TooLargeError) as error:
+        refused = [Outcome(Item("payload", None), rejected=Rejected("$", str(error)))]
+        return Reading(assemble(*where, refused, connection.settings), decoded=False)
+    payload = Payload(body, envelope.topic, envelope.query, connection.settings)
+    outcomes = vendors.normalize(connection.vendor, payload)
+    return Reading(assemble(*where, outcomes, connection.settings), body)

@@ -1,0 +1,226 @@
+"""The in-memory fakes answer as the embedded AWS does, which is what `make run` and its users see."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chalicelib import archive, queues
+from chalicelib.aws import Hub
+from chalicelib.model.envelope import arrived
+from chalicelib.store.table import ConflictError, Key, Plain, Table, position, unmarshal
+from tests.support.embedded import Embedded
+from tests.support.fake_aws import FakeAws
+from tests.support.strategies import START
+
+OPERATIONS = 120
+PARTITIONS = ("a", "b")
+SORT_KEYS = ("A", "B#1", "B#2", "C", "é", "\U0001f600")
+
+
+class Pair:
+    """The same hub twice: on the embedded AWS and on the fakes."""
+
+    def __init__(self, embedded: Embedded) -> None:
+        self.real = embedded.hub()
+        self.aws = FakeAws()
+        self.fake = Hub(self.real.config, self.aws.client, embedded.clock)
+
+    def same(self, ask: Callable[[Hub], Any]) -> Any:
+        """Ask both; return what both say."""
+        real, fake = _answer(ask, self.real), _answer(ask, self.fake)
+        assert fake == real
+        return real
+
+    def table(self, ask: Callable[[Table], Any]) -> Any:
+        return self.same(lambda hub: ask(Table(hub)))
+
+
+def _answer(ask: Callable[[Hub], Any], hub: Hub) -> Any:
+    try:
+        return ask(hub)
+    except ConflictError as error:
+        return ("conflict", str(error))
+
+
+def item(rng: random.Random, key: Key) -> Plain:
+    """An item whose place in an index, if it has one, is its own, as the hub's are."""
+    found: Plain = {"d": rng.choice((b"", b"\x00\xff", b"x" * 50)), "n": rng.choice((0, -7, 10**15, 1.5))}
+    found |= {"t": rng.choice(("", "text", "ü")), "b": rng.random() < 0.5}
+    for name in ("g1", "g2"):
+        if rng.random() < 0.6:
+            found |= {f"{name}pk": rng.choice("xy"), f"{name}sk": f"{rng.randint(0, 4)}#{key.pk}{key.sk}"}
+    return {name: value for name, value in found.items() if rng.random() < 0.8 or name.startswith("g")}
+
+
+class Sequence:
+    """Random operations of a hub on its table."""
+
+    def __init__(self, pair: Pair, rng: random.Random) -> None:
+        self.pair = pair
+        self.rng = rng
+        self.read: list[tuple[Key, Plain | None]] = []
+
+    def step(self) -> str:
+        steps = (self.put, self.replace, self.remember, self.delete, self.get, self.get_many, self.query)
+        step = self.rng.choice((*steps, self.query, self.query))
+        step()
+        return step.__name__
+
+    def key(self) -> Key:
+        return Key(self.rng.choice(PARTITIONS), self.rng.choice(SORT_KEYS))
+
+    def put(self) -> None:
+        key = self.key()
+        what = item(self.rng, key)
+        self.pair.table(lambda table: table.put(key, what))
+
+    def replace(self) -> None:
+        key = self.key()
+        read = self.pair.table(lambda table: table.get(key))
+        if self.read and self.rng.random() < 0.5:
+            key, read = self.rng.choice(self.read)  # perhaps outdated
+        if read is not None and "ver" not in read:
+            read = {**read, "ver": 1}
+        what = item(self.rng, key)
+        self.pair.table(lambda table: table.replace(key, what, read))
+
+    def remember(self) -> None:
+        key = self.key()
+        always, once = {"d": self.rng.choice((b"1", b"2"))}, {"p": self.rng.choice(("first", "second"))}
+        self.pair.table(lambda table: table.remember(key, always, once))
+
+    def delete(self) -> None:
+        key = self.key()
+        self.pair.table(lambda table: table.delete(key))
+
+    def get(self) -> None:
+        key = self.key()
+        self.read.append((key, self.pair.table(lambda table: table.get(key))))
+
+    def get_many(self) -> None:
+        keys = [self.key() for _ in range(self.rng.randint(1, 8))]
+        self.pair.table(lambda table: table.get_many(keys))
+
+    def query(self) -> None:
+        index = self.rng.choice((None, None, "by_time", "by_state"))
+        partition = self.rng.choice("xy" if index else PARTITIONS)
+        ends = ("", "A", "B", "B#1", "B#~", "Z") if index is None else ("", "0", "1", "2#", "3~", "~")
+        low, high = self.rng.choice(ends), self.rng.choice(ends)
+        options: dict[str, Any] = {"descending": self.rng.random() < 0.5, "index": index}
+        options["limit"] = self.rng.choice((None, 1, 2, 3, 50))
+        items, _ = self.pair.table(lambda table: table.query(partition, low, high, **options))
+        if items and self.rng.random() < 0.7:
+            options["after"] = position(self.rng.choice(items), index)
+            self.pair.table(lambda table: table.query(partition, low, high, **options))
+
+
+def stream_of(embedded: Embedded, table: str) -> list[Any]:
+    client = embedded.client("dynamodbstreams")
+    arn = embedded.client("dynamodb").describe_table(TableName=table)["Table"]["LatestStreamArn"]
+    found: list[Any] = []
+    for shard in client.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
+        iterator = client.get_shard_iterator(
+            StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+        )["ShardIterator"]
+        while iterator:
+            page = client.get_records(ShardIterator=iterator)
+            found += page["Records"]
+            iterator = page.get("NextShardIterator") if page["Records"] else None
+    return found
+
+
+def told(records: list[Any]) -> list[tuple[str, Plain, Plain, Plain]]:
+    return [
+        (
+            record["eventName"],
+            unmarshal(record["dynamodb"]["Keys"]),
+            unmarshal(record["dynamodb"].get("OldImage", {})),
+            unmarshal(record["dynamodb"].get("NewImage", {})),
+        )
+        for record in records
+    ]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_any_sequence_of_operations_gives_the_same_answers_and_the_same_stream(
+    embedded: Embedded, seed: int
+) -> None:
+    pair = Pair(embedded)
+    sequence = Sequence(pair, random.Random(seed))  # noqa: S311 - a schedule, not a secret
+
+    done = {sequence.step() for _ in range(OPERATIONS)}
+
+    assert len(done) == 7
+    real = told(stream_of(embedded, pair.real.config.table))
+    assert told(pair.aws.dynamodb.stream) == real
+    assert {name for name, *_ in real} == {"INSERT", "MODIFY", "REMOVE"}
+
+
+def test_a_write_that_changes_nothing_leaves_no_stream_record(embedded: Embedded) -> None:
+    pair = Pair(embedded)
+
+    for _ in range(3):
+        pair.table(lambda table: table.put(Key("a", "A"), {"d": b"1", "n": 1}))
+        pair.table(lambda table: table.remember(Key("a", "B"), {"d": b"1"}, {"p": "x"}))
+        pair.table(lambda table: table.delete(Key("a", "C")))
+
+    assert [name for name, *_ in told(pair.aws.dynamodb.stream)] == ["INSERT", "INSERT"]
+    assert told(stream_of(embedded, pair.real.config.table)) == told(pair.aws.dynamodb.stream)
+
+
+def test_a_range_larger_than_a_page_comes_whole_from_both(embedded: Embedded) -> None:
+    pair = Pair(embedded)
+    for n in range(5):
+        pair.table(lambda table, n=n: table.put(Key("a", f"{n}"), {"d": b"x" * 300_000}))
+
+    walked = pair.table(lambda table: [row["sk"] for row in table.walk("a")])
+
+    assert walked == ["0", "1", "2", "3", "4"]
+
+
+def test_pages_of_an_index_survive_writes_between_them(embedded: Embedded) -> None:
+    pair = Pair(embedded)
+    for n in range(6):
+        pair.table(lambda table, n=n: table.put(Key("a", f"{n}"), {"g1pk": "x", "g1sk": f"{n}"}))
+    first, after = pair.table(lambda table: table.query("x", index="by_time", limit=2, descending=True))
+
+    pair.table(lambda table: table.delete(Key("a", "4")))  # the very item the page ended with
+    pair.table(lambda table: table.put(Key("a", "9"), {"g1pk": "x", "g1sk": "9"}))
+    rest, _ = pair.table(lambda table: table.query("x", index="by_time", after=after, descending=True))
+
+    assert [row["g1sk"] for row in first + rest] == ["5", "4", "3", "2", "1", "0"]
+
+
+def test_payloads_are_archived_and_found_alike(embedded: Embedded) -> None:
+    pair = Pair(embedded)
+    batch = [arrived("con_a", START + n, b"%d" % n * 900) for n in range(4)]
+
+    pair.same(lambda hub: archive.keep(hub, "ten", batch))
+    pointer = pair.same(lambda hub: archive.park(hub, batch[0].receipt_id, batch[0].body))
+
+    assert pair.same(lambda hub: archive.find(hub, "ten", batch[3].receipt_id)) == batch[3]
+    assert pair.same(lambda hub: list(archive.walk(hub, "ten", "con_a", START, START + 3))) == batch[:3]
+    travelling = replace(batch[0], body=b"", pointer=pointer)
+    assert pair.same(lambda hub: archive.whole(hub, travelling)) == batch[0]
+
+
+def test_messages_arrive_alike_and_delayed_ones_later(embedded: Embedded) -> None:
+    pair = Pair(embedded)
+    url = pair.real.config.inbound_url
+    messages = [queues.Message(f"m{n}", "group") for n in range(12)]
+    messages.append(queues.Message("late", None, 60))
+
+    pair.same(lambda hub: queues.send(hub, url, messages))
+
+    received: list[str] = []
+    while page := pair.real.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        received += [message["Body"] for message in page]
+    waiting = [message.body for message in pair.aws.sqs.visible(url)]
+    assert sorted(received) == sorted(waiting) == sorted(f"m{n}" for n in range(12))
+    pair.aws.clock.forward(60_000)
+    assert len(pair.aws.sqs.visible(url)) == 13
