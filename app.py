@@ -73,7 +73,7 @@ def deliver(event: SQSEvent) -> dict[str, Any]:
 
 
 @app.schedule(Rate(1, unit=Rate.MINUTES), name="sweep")
-def sweep(event: CloudWatchEvent) -> dict[str, Any]:
+def sweep(_event: CloudWatchEvent) -> dict[str, Any]:
     """Do what is due by the clock: silent devices go offline, parked deliveries come back."""
     from chalicelib.deliver import parked  # noqa: PLC0415
     from chalicelib.project import silence  # noqa: PLC0415

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.model.decode import compress, gunzip
 from chalicelib.model.digests import digest
@@ -78,7 +78,7 @@ def _read(
     hub: Hub, tenant: str, connection_id: str, hour: int, moment: int | None
 ) -> Iterator[Envelope]:
     prefix = _prefix(tenant, connection_id, hour)
-    more: dict[str, str] = {}
+    more: Any = {}
     while True:
         listing = hub.s3.list_objects_v2(Bucket=hub.config.bucket, Prefix=prefix, **more)
         for entry in listing.get("Contents", []):

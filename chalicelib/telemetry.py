@@ -31,8 +31,8 @@ def count(unit: str = "Count", *, dimensions: dict[str, str], **values: float) -
     metrics = EphemeralMetrics(namespace=NAMESPACE, service="tributary")
     for name, value in dimensions.items():
         metrics.add_dimension(name=name, value=value)
-    for name, value in values.items():
-        metrics.add_metric(name=name, unit=MetricUnit(unit), value=value)
+    for name, number in values.items():
+        metrics.add_metric(name=name, unit=MetricUnit(unit), value=number)
     metrics.flush_metrics()
 
 

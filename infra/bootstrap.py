@@ -80,8 +80,11 @@ def _install(folder: Path, count: int) -> None:
         for line in process.stdout or ():
             kept.write(line)
             lines.append(line)
-            collected += line.startswith("Collecting ")
-            _show(f"{min(collected, count)} of about {count}")
+            if line.startswith(("Collecting ", "Processing ")):
+                collected += 1
+                _show(f"{collected} of about {count}")
+            elif line.startswith("Installing "):
+                _show("unpacking")
     _show("")
     if process.returncode == 0:
         return

@@ -119,21 +119,6 @@ class Sequence:
             self.pair.table(lambda table: table.query(partition, low, high, **options))
 
 
-def stream_of(embedded: Embedded, table: str) -> list[Any]:
-    client = embedded.client("dynamodbstreams")
-    arn = embedded.client("dynamodb").describe_table(TableName=table)["Table"]["LatestStreamArn"]
-    found: list[Any] = []
-    for shard in client.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
-        iterator = client.get_shard_iterator(
-            StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
-        )["ShardIterator"]
-        while iterator:
-            page = client.get_records(ShardIterator=iterator)
-            found += page["Records"]
-            iterator = page.get("NextShardIterator") if page["Records"] else None
-    return found
-
-
 def told(records: list[Any]) -> list[tuple[str, Plain, Plain, Plain]]:
     return [
         (
@@ -156,7 +141,7 @@ def test_any_sequence_of_operations_gives_the_same_answers_and_the_same_stream(
     done = {sequence.step() for _ in range(OPERATIONS)}
 
     assert len(done) == 7
-    real = told(stream_of(embedded, pair.real.config.table))
+    real = told(embedded.stream(pair.real.config.table))
     assert told(pair.aws.dynamodb.stream) == real
     assert {name for name, *_ in real} == {"INSERT", "MODIFY", "REMOVE"}
 
@@ -170,7 +155,7 @@ def test_a_write_that_changes_nothing_leaves_no_stream_record(embedded: Embedded
         pair.table(lambda table: table.delete(Key("a", "C")))
 
     assert [name for name, *_ in told(pair.aws.dynamodb.stream)] == ["INSERT", "INSERT"]
-    assert told(stream_of(embedded, pair.real.config.table)) == told(pair.aws.dynamodb.stream)
+    assert told(embedded.stream(pair.real.config.table)) == told(pair.aws.dynamodb.stream)
 
 
 def test_a_range_larger_than_a_page_comes_whole_from_both(embedded: Embedded) -> None:

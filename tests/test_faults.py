@@ -27,6 +27,7 @@ from chalicelib.destinations import Request
 from chalicelib.dispatch import entry as dispatch
 from chalicelib.dispatch.changes import changes
 from chalicelib.model.envelope import Envelope, arrived
+from chalicelib.model.state import State
 from chalicelib.normalize import entry as normalize
 from chalicelib.reading import read
 from chalicelib.project import entry as project
@@ -125,6 +126,8 @@ def contents_of(aws: FakeAws, tenant: str) -> Contents:
             found.quarantined = {(r["receipt_id"], r["path"], r["reason"]) for r in rows}
         if not pk.startswith(keys.device_pk(tenant, "")):
             continue
+        if keys.DEVICE in partition:
+            _fold(found, pk, unmarshal(partition[keys.DEVICE]), partition.get(keys.STATE))
         for sk, typed in partition.items():
             item = unmarshal(typed)
             _take(found, pk, sk, item)
@@ -138,14 +141,16 @@ def _take(found: Contents, pk: str, sk: str, item: Plain) -> None:
         found.said[pk, sk] = item["d"]
     elif sk.startswith(keys.ALERT):
         found.alerts[pk, sk] = alerts.alert_of(item)
-    elif sk == keys.DEVICE:
-        device = devices.device_of(item)
-        facts = {path: (value, at) for path, (value, at, _) in device.facts.items()}
-        found.devices[pk] = (facts, device.metrics, device.presence)
-    elif sk == keys.STATE:
-        state = devices.state_of(item)
-        latest = {name: point for name, (point, _) in state.latest.items()}
-        found.states[pk] = (latest, state.last_seen, state.presence)
+
+
+def _fold(found: Contents, pk: str, item: Plain, typed: Plain | None) -> None:
+    device = devices.device_of(item)
+    state = devices.state_of(unmarshal(typed)) if typed else State()
+    device.recall(state.confirmed)
+    facts = {path: (value, at) for path, (value, at, _) in device.facts.items()}
+    found.devices[pk] = (facts, device.metrics, device.presence)
+    latest = {name: point for name, (point, _) in state.latest.items()}
+    found.states[pk] = (latest, state.last_seen, state.presence)
 
 
 @cache

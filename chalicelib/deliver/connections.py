@@ -86,7 +86,7 @@ class _Response(HTTPResponse):
     def _read_status(self) -> tuple[str, int, str]:
         while True:
             version, status, reason = super()._read_status()  # type: ignore[misc]
-            if status >= 200:  # noqa: PLR2004
+            if status >= 200:
                 return version, status, reason
             while self.fp.readline(65_537) not in (b"\r\n", b"\n", b""):
                 pass
@@ -144,7 +144,7 @@ def _readable(sock: socket.socket) -> bool:
 
 def connected(address: Address, port: int, seconds: float) -> _Plain:
     """Return a socket connected to exactly that address.  Raises ``OSError``."""
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     sock = _Plain(family, socket.SOCK_STREAM)
     try:
         sock.settimeout(seconds)

@@ -144,7 +144,7 @@ class Courier:
 
     # --- a delivery that a message names --------------------------------------------------------------
 
-    def _named(  # noqa: PLR0913 - the parts of a message
+    def _named(
         self,
         tenant: str,
         integration_id: str,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterator, Mapping
 
 from chalicelib.security import hashed, same
@@ -43,5 +42,5 @@ def _presented(
 def _basic_password(value: str) -> str:
     try:
         return base64.b64decode(value, validate=True).decode().partition(":")[2]
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not base 64, not ASCII, not UTF-8
         return ""

@@ -14,8 +14,9 @@ from chalice.app import Response
 
 from chalicelib import archive, aws, queues, telemetry
 from chalicelib.ingress.authentication import authentic
-from chalicelib.model.decode import BODY_LIMIT, MalformedPayloadError, TooLargeError, gunzip
+from chalicelib.model.decode import BODY_LIMIT, TooLargeError, gunzip
 from chalicelib.model.envelope import arrived
+from chalicelib.model.records import MalformedPayloadError
 from chalicelib.store import connections
 from chalicelib.store.table import table_of
 
@@ -47,14 +48,15 @@ def receive(request: Request, hub: aws.Hub | None = None) -> Response:
             "status": refused.status,
             "detail": refused.detail,
         }
-        headers = {"Content-Type": "application/problem+json", **refused.headers}
+        headers: dict[str, str | list[str]] = {"Content-Type": "application/problem+json"}
+        headers.update(refused.headers)
         return Response(json.dumps(body), headers, refused.status)
     body = {"receipt_id": receipt_id}
     return Response(json.dumps(body), {"Content-Type": "application/json"}, 202)
 
 
 def _accept(request: Request, hub: aws.Hub) -> str:
-    identity, _, topic = request.uri_params["path"].partition("/")
+    identity, _, topic = (request.uri_params or {})["path"].partition("/")
     if request.method not in {"GET", "POST"}:
         raise RefusedError(
             405, "Method Not Allowed", "Use POST, or GET for a keepalive.", Allow="GET, POST"

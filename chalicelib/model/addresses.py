@@ -167,14 +167,14 @@ def literal(host: str) -> Address | None:
     parts = host.removesuffix(".").split(".")
     if not _NUMBER.fullmatch(parts[-1]):
         return None
-    if len(parts) > 4 or not all(_NUMBER.fullmatch(part) for part in parts):  # noqa: PLR2004
+    if len(parts) > 4 or not all(_NUMBER.fullmatch(part) for part in parts):
         raise BadTargetError("not an IPv4 address")
     try:
         numbers = [_number(part) for part in parts]
     except ValueError:
         raise BadTargetError("not an IPv4 address") from None
     *high, last = numbers
-    if any(each > 0xFF for each in high) or last >= 256 ** (4 - len(high)):  # noqa: PLR2004
+    if any(each > 0xFF for each in high) or last >= 256 ** (4 - len(high)):
         raise BadTargetError("not an IPv4 address")
     value = last
     for place, each in enumerate(high):

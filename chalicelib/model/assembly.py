@@ -311,7 +311,7 @@ class _Assembler:
         """Say whether a vendor's own name may be stored: it names no secret, no forbidden identifier."""
         return not is_secret(name, identifiers=self.identifiers)
 
-    def _event(  # noqa: PLR0913 - the parts of one event
+    def _event(
         self, device_id: str, kind: str, at: int, data: Any, same: tuple[str, int], path: str
     ) -> None:
         if len(canonical(data)) > DATA_LIMIT:

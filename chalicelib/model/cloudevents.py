@@ -35,7 +35,7 @@ TYPES = (
 """Every type that a filter's ``types`` can name."""
 
 
-def about_device(  # noqa: PLR0913 - the parts of an event
+def about_device(
     kind: str, identity: str, device_id: str, connection_id: str, *, at: int, data: Any
 ) -> CloudEvent:
     """Return the event of a change of a device or of a record about one."""
@@ -52,7 +52,7 @@ def test_event(integration_id: str, now: int) -> CloudEvent:
     return _event("integration.test", identity, source, integration_id, at=now, data=data)
 
 
-def _event(  # noqa: PLR0913 - the parts of an event
+def _event(
     kind: str, identity: str, source: str, subject: str, *, at: int, data: Any
 ) -> CloudEvent:
     return {

@@ -6,6 +6,7 @@ equals the later arrival, so that duplicates and reordering of payloads end in t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -62,6 +63,8 @@ class State:
     seen_by_signal: int | None = None
     last_heard: int | None = None
     evidence: tuple[int, int] = (-(10**15), -1)
+    confirmed: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """When facts of the device were last said again as they stood (observed, received)."""
 
     @property
     def last_seen(self) -> int | None:
@@ -142,7 +145,8 @@ class Device:
     @property
     def name(self) -> str | None:
         """The name an operator gave, else the vendor's."""
-        return self.operator.get("name") or self.fact("name")
+        given: str | None = self.operator.get("name") or self.fact("name")
+        return given
 
     @property
     def expected_interval(self) -> float | None:
@@ -166,6 +170,30 @@ class Device:
                 self.facts[fact.path] = (fact.value, fact.at, heard.received_at)
         for point in heard.points:
             self._metric(point, heard.kind)
+
+    def recall(self, confirmed: Mapping[str, tuple[int, int]]) -> None:
+        """Take in when facts were said again since the device was written."""
+        for path, moments in confirmed.items():
+            if path in self.facts:
+                value, *known = self.facts[path]
+                at, received_at = max(moments, (known[0], known[1]))
+                self.facts[path] = (value, at, received_at)
+
+    def settle(self, stored: Mapping[str, tuple[Any, int, int]]) -> dict[str, tuple[int, int]]:
+        """Put back the moments of facts that were only said again; return the later ones.
+
+        Vendors repeat a name or a parent with every message.  The state, which is written anyway,
+        keeps when; the device, which is listed and costs three times as much, is then left alone.
+        """
+        later: dict[str, tuple[int, int]] = {}
+        for path, (value, *moments) in self.facts.items():
+            known = stored.get(path)
+            if known is None or known[0] != value or type(known[0]) is not type(value):
+                continue
+            if known[1:] != tuple(moments):
+                later[path] = (moments[0], moments[1])
+                self.facts[path] = known
+        return later
 
     def _metric(self, point: Point, kind: str) -> None:
         row = self.metrics.get(point.metric)

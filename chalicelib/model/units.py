@@ -46,8 +46,9 @@ _TABLE: dict[str, tuple[str, float, float]] = {
     "db": ("dB", 1, 0),
 }
 _SPELLINGS = {
-    "c": "cel", "c°": "cel", "°c": "cel", "degc": "cel", "celsius": "cel", "f": "[degf]", "°f": "[degf]", "degf": "[degf]",
-    "fahrenheit": "[degf]", "kelvin": "k", "rh": "%", "%rh": "%", "percent": "%", "lux": "lx", "ppm": "[ppm]",
+    "c": "cel", "c°": "cel", "°c": "cel", "degc": "cel", "celsius": "cel",
+    "f": "[degf]", "°f": "[degf]", "degf": "[degf]", "fahrenheit": "[degf]",
+    "kelvin": "k", "rh": "%", "%rh": "%", "percent": "%", "lux": "lx", "ppm": "[ppm]",
     "ppb": "[ppb]", "dba": "db[spl]", "db(a)": "db[spl]", "g": "[g]", "mg": "m[g]", "°": "deg", "count": "1",
     "{count}": "1", "{people}": "1", "volt": "v", "seconds": "s", "sec": "s", "m/s^2": "m/s2", "m/s²": "m/s2",
 }  # fmt: skip

@@ -50,7 +50,7 @@ def _tenant(hub: aws.Hub, tenant: str, work: _Work) -> list[str]:
             continue
         try:
             put_through(table_of(hub), connection, envelope)
-        except Exception:  # noqa: BLE001 - the queue tries again, then its dead letters keep it
+        except Exception:  # noqa: BLE001 - one message must not take its batch along
             telemetry.logger().exception(
                 "payload.failed", extra={"receipt_id": envelope.receipt_id}
             )

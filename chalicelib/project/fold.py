@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chalicelib import vendors
-from chalicelib.model.state import Device, Heard
+from chalicelib.model.state import Device, Heard, State
 from chalicelib.model.times import DAY
 from chalicelib.store import devices, keys
 from chalicelib.store.table import ConflictError, Table
@@ -44,14 +44,17 @@ def _fold(table: Table, tenant: str, device_id: str, heard: list[Heard]) -> None
     where = keys.device(tenant, device_id), keys.state(tenant, device_id)
     found = table.get_many(where, consistent=True)
     device_item, state_item = found.get(where[0]), found.get(where[1])
-    state = devices.state_of(state_item) if state_item else devices.State()
+    state = devices.state_of(state_item) if state_item else State()
     if device_item:
         device = devices.device_of(device_item)
     else:
         first = min(heard, key=lambda each: each.received_at)
         device = Device(device_id, first.connection_id, first.received_at)
+    stored = dict(device.facts)
+    device.recall(state.confirmed)
     for each in heard:
         device.hear(each)
+    state.confirmed = device.settle(stored)
     patience = silent_after(device)  # a child's first words say that it is one
     for each in heard:
         state.hear(each, patience)

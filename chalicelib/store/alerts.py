@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from chalicelib.model.alerts import Alert, fold
-from chalicelib.model.assembly import SignalRecord
+from chalicelib.model.assembly import Assembly, SignalRecord
 from chalicelib.model.times import from_rfc3339, to_rfc3339
 from chalicelib.store import keys, said
 from chalicelib.store.listing import Page, indexed, newest_first, within
@@ -124,11 +124,10 @@ def find(table: Table, tenant: str, identity: str) -> Plain | None:
 
 def signal(table: Table, tenant: str, record: SignalRecord, source: Provenance) -> None:
     """Store an operator's signal (acknowledge, clear) beside the vendor's."""
-    assembly = said.Assembly(signals=[record])
-    said.write(table, tenant, assembly, source)
+    said.write(table, tenant, Assembly(signals=[record]), source)
 
 
-def alerts(  # noqa: PLR0913 - one listing has these parts
+def alerts(
     table: Table,
     tenant: str,
     *,
@@ -162,7 +161,7 @@ def alerts(  # noqa: PLR0913 - one listing has these parts
     )
 
 
-def _of_device(  # noqa: PLR0913
+def _of_device(
     table: Table,
     tenant: str,
     device: str,

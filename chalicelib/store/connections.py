@@ -43,7 +43,7 @@ def find(table: Table, identity: str) -> Connection | None:
 
 
 @lru_cache(maxsize=8)
-def _recent(table: Table) -> dict[str, tuple[int, Connection]]:
+def _recent(_table: Table) -> dict[str, tuple[int, Connection]]:
     """Connections read lately, by id, with the moment of the reading."""
     return {}
 

@@ -157,7 +157,7 @@ def waiting(table: Table, tenant: str, integration_id: str) -> Iterator[Delivery
             yield row
 
 
-def deliveries(  # noqa: PLR0913 - one listing has these parts
+def deliveries(
     table: Table,
     tenant: str,
     integration_id: str,

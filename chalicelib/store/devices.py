@@ -90,14 +90,18 @@ def _pack_device(device: Device) -> bytes:
 
 def _pack_state(state: State) -> bytes:
     rows = sorted(state.latest.items(), key=lambda row: repr(row[0]))
+    confirmed = sorted(state.confirmed.items())
     while True:
         # A payload brings many of the latest values: its provenance is kept once.
         sources: dict[Source, int] = {}
         latest = [[*point, sources.setdefault(source, len(sources))] for _, (point, source) in rows]
         seen, evidence = [state.seen, state.seen_by_signal], list(state.evidence)
-        data = pack([latest, seen, state.last_heard, evidence, list(sources)])
-        if len(data) <= _ROOM or not rows:
+        data = pack(
+            [latest, seen, state.last_heard, evidence, list(sources), dict(confirmed)]
+        )
+        if len(data) <= _ROOM or not (rows or confirmed):
             return data
+        confirmed = confirmed[: len(confirmed) * 3 // 4]
         newest = sorted(rows, key=lambda row: row[1][0].at)[len(rows) // 4 + 1 :]
         rows = sorted(newest, key=lambda row: repr(row[0]))
 
@@ -119,8 +123,9 @@ def device_of(item: Mapping[str, Any]) -> Device:
 
 def state_of(item: Mapping[str, Any]) -> State:
     """Return the state that a stored item holds."""
-    latest, (seen, signal), last_heard, evidence, sources = unpack(item["d"])
+    latest, (seen, signal), last_heard, evidence, sources, confirmed = unpack(item["d"])
     state = State({}, seen, signal, last_heard, (evidence[0], evidence[1]))
+    state.confirmed = {path: (at, received_at) for path, (at, received_at) in confirmed.items()}
     for *fields, number in latest:
         point = Point(*fields)
         state.latest[point.metric, *point.discriminator] = (point, Source(*sources[number]))

@@ -34,7 +34,7 @@ def indexed(table: Table, tenant: str, what: str, at: int, identity: str) -> Pla
     return {"g1pk": keys.listing(tenant, what, month), "g1sk": f"{to_rfc3339(at)}#{identity}"}
 
 
-def newest_first(  # noqa: PLR0913 - one listing has these parts
+def newest_first(
     table: Table,
     tenant: str,
     what: str,

@@ -13,7 +13,7 @@ from chalicelib.store.listing import Page, newest_first, within
 from chalicelib.store.table import Plain, Table
 
 
-def events(  # noqa: PLR0913 - one listing has these parts
+def events(
     table: Table,
     tenant: str,
     *,
@@ -38,7 +38,7 @@ def events(  # noqa: PLR0913 - one listing has these parts
     return within(table, pk, low, high, limit=limit, after=after, descending=True, keep=kept)
 
 
-def media(  # noqa: PLR0913
+def media(
     table: Table,
     tenant: str,
     *,

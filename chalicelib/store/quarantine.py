@@ -41,7 +41,7 @@ def find(table: Table, tenant: str, identity: str) -> Plain | None:
     return as_json(item) if item else None
 
 
-def quarantined(  # noqa: PLR0913 - one listing has these parts
+def quarantined(
     table: Table,
     tenant: str,
     *,

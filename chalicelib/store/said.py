@@ -25,7 +25,7 @@ from chalicelib.model.records import Media
 from chalicelib.model.times import DAY, from_rfc3339
 from chalicelib.store import keys
 from chalicelib.store.listing import indexed
-from chalicelib.store.table import Plain, Table, pack, unpack
+from chalicelib.store.table import Key, Plain, Table, pack, unpack
 
 RETENTION = 400 * DAY
 
@@ -83,7 +83,7 @@ def write(table: Table, tenant: str, assembly: Assembly, source: Provenance) -> 
 
 
 def _remember(
-    table: Table, key: keys.Key, data: bytes, source: Provenance, index: Plain | None = None
+    table: Table, key: Key, data: bytes, source: Provenance, index: Plain | None = None
 ) -> None:
     always: Plain = {"d": data, "v": source.adapter_version, **(index or {})}
     once: Plain = {"p": source.receipt_id, "c": source.connection_id}

@@ -48,7 +48,7 @@ class Reading(NamedTuple):
         }
 
 
-def readings(  # noqa: PLR0913 - one series has these parts
+def readings(
     table: Table,
     tenant: str,
     device: Device,
@@ -83,7 +83,7 @@ def readings(  # noqa: PLR0913 - one series has these parts
 class _Stream:
     """The segments of one message kind, read chunk by chunk."""
 
-    def __init__(  # noqa: PLR0913 - one stream has these parts
+    def __init__(
         self, table: Table, pk: str, kind: str, *, start: int, end: int, descending: bool
     ) -> None:
         self._table = table

@@ -204,7 +204,7 @@ def pack(value: Any) -> bytes:
 
 
 def unpack(data: bytes) -> Any:
-    """Return what :func:`pack` packed.  (A zlib stream begins with 0x78, JSON never does.)"""
+    """Return what :func:`pack` packed: a zlib stream begins with 0x78, JSON never does."""
     return json.loads(zlib.decompress(data) if data[:1] == b"\x78" else data)
 
 

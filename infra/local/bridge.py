@@ -18,7 +18,7 @@ from typing import Any
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from infra.local import daemon
+from infra.local import daemon, ending
 from infra.local.files import Folder, read_json, write_json
 from infra.local.mistakes import MistakeError
 from infra.local.sink import ROOT, Sink
@@ -88,7 +88,8 @@ class Bridge:
         """End the consumer, then mosquitto, which keeps what was not acknowledged."""
         self._client.disconnect()
         self._client.loop_stop()
-        daemon.end(self._pid, _WORD)
+        if self._pid:
+            daemon.end(self._pid, _WORD)
         self._folder.broker.unlink(missing_ok=True)
 
     def _broker(self) -> None:
@@ -100,8 +101,9 @@ class Bridge:
         config = data / "mosquitto.conf"
         user = pwd.getpwuid(os.getuid()).pw_name
         config.write_text(_CONFIG.format(port=self._port, user=user, folder=data.resolve()))
-        self._pid = daemon.spawn([program, "-c", str(config)], self._log)
-        write_json(self._folder.broker, {"pid": self._pid, "port": self._port})
+        with ending.held():
+            self._pid = daemon.spawn([program, "-c", str(config)], self._log)
+            write_json(self._folder.broker, {"pid": self._pid, "port": self._port})
         if not daemon.wait_until(lambda: _answers(self._port), _START_WITHIN):
             daemon.end(self._pid, _WORD)
             raise MistakeError(f"mosquitto did not start: see {self._log}")

@@ -70,7 +70,7 @@ class _Broker(AmqttBroker):
             partial(self.stream_connected, listener_name=listener_name), sock=self._listener
         )
 
-    async def _handle_client_session(  # noqa: PLR0913, PLR0917 - amqtt's signature
+    async def _handle_client_session(
         self,
         reader: Any,
         writer: Any,

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.local import daemon
+from infra.local import daemon, ending
 from infra.local.files import Folder, read_json, write_json
 from infra.local.mistakes import MistakeError
 
@@ -45,7 +45,7 @@ class Emulator:
 def ensure(folder: Folder) -> Emulator:
     """Adopt the embedded AWS that a killed hub left behind, or start one."""
     state = str(folder.state.resolve()) if folder.state else None
-    left = _left_behind(folder.aws)
+    left = left_behind(folder.aws)
     if left and left.state == state and healthy(left.endpoint_url, within=10):
         return Emulator(left.endpoint_url, left.pid, state, adopted=True)
     if left and left.pid:
@@ -56,23 +56,23 @@ def ensure(folder: Folder) -> Emulator:
 def start(folder: Folder) -> Emulator:
     """Start ministack on a free loopback port and wait until it answers."""
     folder.aws.unlink(missing_ok=True)
-    port = free_port()
     state = folder.state.resolve() if folder.state else None
     mark = folder.aws_log.stat().st_size if folder.aws_log.exists() else 0
-    pid = daemon.spawn(
-        [sys.executable, "-m", "ministack"], folder.aws_log, _environment(port, state)
-    )
-    emulator = Emulator(f"http://127.0.0.1:{port}", pid, str(state) if state else None)
-    write_json(
-        folder.aws,
-        {"endpoint_url": emulator.endpoint_url, "pid": pid, "state": emulator.state},
-    )
+    port = free_port()
+    emulator = Emulator(f"http://127.0.0.1:{port}", None)
     up = False
     try:
+        with ending.held():
+            pid = daemon.spawn(
+                [sys.executable, "-m", "ministack"], folder.aws_log, _environment(port, state)
+            )
+            emulator = Emulator(emulator.endpoint_url, pid, str(state) if state else None)
+            note = {"endpoint_url": emulator.endpoint_url, "pid": pid, "state": emulator.state}
+            write_json(folder.aws, note)
         up = _up(emulator)
     finally:
-        if not up:  # nor when somebody ends the run just now
-            daemon.end(pid, _WORD)
+        if not up and emulator.pid:  # nor when somebody ends the run just now
+            daemon.end(emulator.pid, _WORD)
             folder.aws.unlink(missing_ok=True)
     if not up:
         raise MistakeError(
@@ -127,7 +127,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _left_behind(path: Path) -> Emulator | None:
+def left_behind(path: Path) -> Emulator | None:
     """Return what the last run wrote, if that very process still runs."""
     said: Any = read_json(path)
     if not isinstance(said, dict) or not isinstance(said.get("pid"), int):

@@ -84,17 +84,18 @@ class Hub:
             self._screen.step("AWS", f"{self._aws.endpoint_url} (not started by this run)")
             return self._aws
         self._screen.step("embedded AWS", "starting ministack …")
-        self._aws = emulator.ensure(self._folder)
         self._ends.callback(self._end_aws)
+        self._aws = emulator.ensure(self._folder)
         how = "left by the last run and adopted" if self._aws.adopted else "started"
         kept = f", kept in {self._folder.state}" if self._folder.state else ""
         self._screen.step("embedded AWS", f"{self._aws.endpoint_url} ({how}{kept})")
         return self._aws
 
     def _end_aws(self) -> None:
-        if self._aws is None or (self._aws.adopted and self._keep_adopted):
+        aws = self._aws or emulator.left_behind(self._folder.aws)
+        if aws is None or (self._keep_adopted and (self._aws is None or aws.adopted)):
             return
-        warning = emulator.stop(self._folder, self._aws)
+        warning = emulator.stop(self._folder, aws)
         if warning:
             self._screen.say(warning)
         if self._folder.state is None:  # keys and positions of a table that is gone
@@ -154,7 +155,7 @@ class Hub:
         return functions, hands
 
     def _http(self, listener: socket.socket) -> str:
-        import app  # noqa: PLC0415
+        import app  # noqa: PLC0415 - reads the environment
         from infra.local.gateway import Gateway  # noqa: PLC0415
         from infra.local.server import HttpServer  # noqa: PLC0415
 

@@ -37,7 +37,7 @@ _MOST = 10
 class QueuePoller:
     """One queue, one function, several invocations at a time."""
 
-    def __init__(  # noqa: PLR0913 - what an event source mapping has
+    def __init__(
         self,
         sqs: SQSClient,
         queue: Queue,
@@ -167,7 +167,7 @@ class QueuePoller:
             answer = self._function(
                 events.queue_event(messages, self._queue.arn), events.Context(self._name)
             )
-        except Exception:  # noqa: BLE001 - a function may raise anything
+        except Exception:  # noqa: BLE001 - a client may raise anything
             self.errors += 1
             _LOG.exception("%s failed; its messages come again", self._name)
             return ids
@@ -196,7 +196,7 @@ class QueuePoller:
                 handles = list(self._in_hand)
             try:
                 self._change(handles, _IN_HAND)
-            except Exception:  # noqa: BLE001 - a function may raise anything
+            except Exception:  # noqa: BLE001 - a client may raise anything
                 _LOG.exception("%s: messages in hand were not prolonged", self._name)
 
 

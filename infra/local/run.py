@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 import threading
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
-from infra.local import console, hub, switches
+from infra.local import console, ending, hub, switches
 from infra.local.files import Folder
 from infra.local.mistakes import MistakeError, no_space
 
@@ -22,17 +19,13 @@ _BROKEN = 1
 _MISTAKE = 2
 
 
-class _EndedError(BaseException):
-    """Somebody ended the run while it was starting."""
-
-
 def main() -> int:
     """Run until Ctrl-C; return the exit code."""
     screen = console.Console(sys.stdout)
-    _on_signal(_raise)
+    ending.on_signal(ending.at_once)
     try:
         return _run(screen)
-    except _EndedError:
+    except ending.EndedError:
         return _ENDED
     except MistakeError as mistake:
         screen.say(f"make run: {mistake}")
@@ -59,26 +52,17 @@ def _run(screen: console.Console) -> int:
     try:
         running.start()
         failed = False
-        _on_signal(lambda *_: ended.set())
+        ending.on_signal(lambda *_: ended.set())
         while not ended.wait(1):
             if not running.whole():
                 screen.say("the embedded AWS is gone: see .local/aws.log")
                 return _BROKEN
         screen.say("ending …")
-    except _EndedError:
+    except ending.EndedError:
         failed = False
         raise
     finally:
-        _on_signal(lambda *_: None)  # one Ctrl-C is enough; a group's second signal changes nothing
+        ending.on_signal(lambda *_: None)  # one Ctrl-C is enough
         running.stop(keep_adopted=failed)
     screen.say("ended.")
     return _ENDED
-
-
-def _on_signal(handler: signal._HANDLER) -> None:
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, handler)
-
-
-def _raise(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise _EndedError

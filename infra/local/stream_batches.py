@@ -28,7 +28,7 @@ _LONGEST_PAUSE = 5.0
 class Batches:
     """Hands a shard's records to a function, in order, until each is done or given up."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what an event source mapping has
+    def __init__(
         self,
         function: Function,
         source: EventSource,

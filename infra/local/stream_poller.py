@@ -35,7 +35,7 @@ _POLL_IDLE = 0.2
 class StreamPoller:
     """One stream, one function."""
 
-    def __init__(  # noqa: PLR0913 - what an event source mapping has
+    def __init__(
         self,
         streams: DynamoDBStreamsClient,
         stream_arn: str,

@@ -231,3 +231,40 @@ def test_a_payload_with_a_million_names_gives_a_device_no_more_than_its_limit() 
 
     assert len(state.latest) == NAMES_LIMIT
     assert (len(device.metrics), len(device.facts)) == (NAMES_LIMIT, NAMES_LIMIT)
+
+
+@given(st.lists(heard(), max_size=8), st.randoms(use_true_random=False))
+def test_a_device_settled_after_every_item_knows_what_one_that_heard_all_at_once_knows(
+    items: list[Heard], rng: random.Random
+) -> None:
+    device, confirmed = Device("relayr:d1", "con_a", START), {}
+
+    for each in with_repetition(items, rng):
+        stored = dict(device.facts)
+        device.recall(confirmed)
+        device.hear(each)
+        confirmed = device.settle(stored)
+
+    device.recall(confirmed)
+    assert device == device_of(items)
+
+
+def test_a_fact_said_again_leaves_the_device_as_it_is_stored() -> None:
+    device = device_of([says(0, FactAt("name", "x", START))])
+    stored = dict(device.facts)
+
+    device.hear(says(9, FactAt("name", "x", START + 9000)))
+    later = device.settle(stored)
+
+    assert device.facts == stored
+    assert later == {"name": (START + 9000, START + 9000)}
+
+
+def test_a_late_fact_does_not_beat_one_that_was_said_again_after_it() -> None:
+    device = device_of([says(0, FactAt("name", "x", START))])
+    confirmed = {"name": (START + 9000, START + 9000)}
+
+    device.recall(confirmed)
+    device.hear(says(5, FactAt("name", "y", START + 5000)))
+
+    assert device.fact("name") == "x"

@@ -39,6 +39,26 @@ class Embedded:
         """Return a table, queues and a bucket that nobody else uses."""
         return provision(_Session(self), template.load(), f"test{next(_NUMBERS)}")  # type: ignore[arg-type]
 
+    def stream(self, table: str) -> list[Any]:
+        """Return all that a table's stream holds, as boto3 reads it."""
+        streams = self.client("dynamodbstreams")
+        arn = self.stream_arn(table)
+        found: list[Any] = []
+        for shard in streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
+            iterator = streams.get_shard_iterator(
+                StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+            )["ShardIterator"]
+            while iterator:
+                page = streams.get_records(ShardIterator=iterator)
+                found += page["Records"]
+                iterator = page.get("NextShardIterator") if page["Records"] else None
+        return found
+
+    def stream_arn(self, table: str) -> str:
+        """Return the name of a table's stream."""
+        description = self.client("dynamodb").describe_table(TableName=table)["Table"]
+        return str(description["LatestStreamArn"])
+
     def hub(self, client: Any = None) -> Hub:
         """Return a hub on resources of its own."""
         made = self.provisioned()

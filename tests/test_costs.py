@@ -1,0 +1,231 @@
+"""What one payload of each vendor costs, counted call by call by AWS's own sizing rules.
+
+Emulators report units wrongly, so the meter computes them; its arithmetic is checked here by hand.  The
+figures are those of a warm process: the connection, the device and the month are known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from chalicelib import queues
+from chalicelib.ingress.http import receive
+from chalicelib.normalize import entry as normalize
+from chalicelib.project import entry as project
+from chalicelib.security import hashed
+from chalicelib.store import connections
+from chalicelib.store.connections import Connection
+from chalicelib.store.table import Key, Table, table_of
+from infra.local import events
+from infra.meter import Meter, size_of
+from tests.support.embedded import Embedded
+from tests.support.examples import example
+from tests.support.requests import request
+
+pytestmark = pytest.mark.usefixtures("quiet")
+
+
+class Metered:
+    """A hub on the embedded AWS whose every call is counted."""
+
+    def __init__(self, embedded: Embedded) -> None:
+        self.embedded = embedded
+        self.hub = embedded.hub(self.client)
+        self.meter = Meter(embedded.client("dynamodb"), self.hub.config.table)
+
+    def client(self, service: str) -> Any:
+        made = self.embedded.client(service)
+        self.meter.attach(made)
+        return made
+
+    def cost(self) -> dict[str, float]:
+        """Return what was counted since the last time."""
+        found = self.meter.summary()
+        self.meter.reset()
+        return found
+
+
+@pytest.fixture
+def metered(embedded: Embedded) -> Metered:
+    return Metered(embedded)
+
+
+# --- the meter's arithmetic ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("item", "size"),
+    [
+        ({"pk": {"S": "abc"}}, 2 + 3),
+        ({"pk": {"S": "ü€"}}, 2 + 2 + 3),
+        ({"d": {"B": b"\x00" * 7}}, 1 + 7),
+        ({"n": {"N": "0"}}, 1 + 2),
+        ({"n": {"N": "12"}}, 1 + 2),
+        ({"n": {"N": "123"}}, 1 + 3),
+        ({"n": {"N": "1000"}}, 1 + 2),
+        ({"n": {"N": "-123"}}, 1 + 4),
+        ({"n": {"N": "0.25"}}, 1 + 2),
+        ({"b": {"BOOL": True}}, 1 + 1),
+        ({"a": {"S": ""}, "bc": {"S": "d"}}, 1 + 2 + 1),
+        (None, 0),
+    ],
+)
+def test_the_size_of_an_item_is_its_names_and_values(item: Any, size: int) -> None:
+    assert size_of(item) == size
+
+
+def put(metered: Metered, size: int, **index: str) -> dict[str, float]:
+    """Put an item of so many bytes in all."""
+    plain = {"d": b"", **index}
+    typed = {"pk": {"S": "p"}, "sk": {"S": "s"}, "d": {"B": b""}} | {k: {"S": v} for k, v in index.items()}
+    plain["d"] = b"x" * (size - size_of(typed))
+    Table(metered.hub).put(Key("p", "s"), plain)
+    return metered.cost()
+
+
+@pytest.mark.parametrize(("size", "units"), [(100, 1), (1024, 1), (1025, 2), (5000, 5)])
+def test_a_write_costs_a_unit_for_every_kilobyte_begun(metered: Metered, size: int, units: int) -> None:
+    assert put(metered, size)["write_units"] == units
+
+
+def test_a_write_costs_its_larger_image_and_every_index_it_touches(metered: Metered) -> None:
+    first = put(metered, 1500, g1pk="a", g1sk="1")
+    smaller = put(metered, 100, g1pk="a", g1sk="1")
+    again = put(metered, 100, g1pk="a", g1sk="1")
+    moved = put(metered, 100, g1pk="a", g1sk="2")
+    both = put(metered, 100, g1pk="a", g1sk="2", g2pk="b", g2sk="3")
+    left = put(metered, 100)
+
+    units = [cost["write_units"] for cost in (first, smaller, again, moved, both, left)]
+    assert units == [4, 4, 1, 3, 3, 3]
+
+
+def test_a_refused_write_costs_what_stands_there(metered: Metered) -> None:
+    put(metered, 3000)
+
+    with pytest.raises(Exception, match="Key"):
+        Table(metered.hub).replace(Key("p", "s"), {"d": b""}, None)
+
+    assert metered.cost()["write_units"] == 3
+
+
+def test_reads_are_rounded_once_a_query_and_once_an_item_of_a_batch(metered: Metered) -> None:
+    table = Table(metered.hub)
+    for n in range(3):
+        table.put(Key("p", f"{n}"), {"d": b"x" * 3000})
+    metered.cost()
+    costs: list[float] = []
+
+    for ask in (
+        lambda: table.get(Key("p", "0")),
+        lambda: table.get(Key("p", "0"), consistent=False),
+        lambda: table.get(Key("p", "none")),
+        lambda: table.query("p"),
+        lambda: table.query("p", consistent=True),
+        lambda: table.query("none"),
+        lambda: table.get_many(Key("p", f"{n}") for n in range(5)),
+        lambda: table.get_many((Key("p", f"{n}") for n in range(5)), consistent=True),
+    ):
+        ask()
+        costs.append(metered.cost()["read_units"])
+
+    assert costs == [1, 0.5, 1, 1.5, 3, 0.5, 2.5, 5]
+
+
+@pytest.mark.parametrize(("sizes", "requests"), [([1], 1), ([65_536], 1), ([65_537], 2), ([1] * 10, 1), ([1] * 11, 2), ([40_000] * 10, 7)])
+def test_a_message_costs_a_request_for_every_64_kilobytes_begun(
+    metered: Metered, sizes: list[int], requests: int
+) -> None:
+    queues.send(metered.hub, metered.hub.config.inbound_url, [queues.Message("x" * n) for n in sizes])
+
+    assert metered.cost()["sqs_requests"] == requests
+
+
+# --- the hub's figures ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sending:
+    """An example and the texts in it that make it the next one."""
+
+    vendor: str
+    name: str
+    times: tuple[str, ...]
+    next_times: tuple[str, ...]
+
+    def body(self, number: int) -> bytes:
+        text = example(self.vendor, self.name).body.decode()
+        if number:
+            for old, new in zip(self.times, self.next_times, strict=True):
+                assert old in text
+                text = text.replace(old, new)
+        return text.encode()
+
+
+SENDINGS = (
+    Sending("soundsensing", "soundlevel", ("1627902750}",), ("1627902810}",)),
+    Sending("viziosense", "count-barrier", ("1706154895", "1706154900"), ("1706154955", "1706154960")),
+    Sending("haltian", "12100-environment", ("1657109290",), ("1657109890",)),
+    Sending("lightelligence", "attribute-update", ("07:04:15.830",), ("07:05:15.830",)),
+    Sending(
+        "relayr",
+        "measurements",
+        ("1512332898789", "20:28:18.789", "15:19:59.673"),
+        ("1512332958789", "20:29:18.789", "15:20:59.673"),
+    ),
+)
+STAGES = ("ingress", "normalize", "project")
+# By stage: AWS calls, write units, read units, SQS requests of the next payload of a known device.
+FIGURES: dict[str, tuple[tuple[float, ...], ...]] = {}
+
+
+def test_the_next_payload_of_a_known_device_costs_exactly_this(metered: Metered) -> None:
+    got = {sending.vendor: _next_payload(metered, sending)[1] for sending in SENDINGS}
+
+    _print(got)
+    assert got == FIGURES
+
+
+def _next_payload(metered: Metered, sending: Sending) -> list[tuple[tuple[float, ...], ...]]:
+    """Send a first payload and the next one; return what each cost in each stage."""
+    table = table_of(metered.hub)
+    identity = f"con_{sending.vendor}"
+    secrets = ((hashed("secret"), None),)
+    settings = example(sending.vendor, sending.name).settings
+    connections.save(table, Connection(identity, "ten", sending.vendor, "x", 1, settings, secrets))
+    connections.recent(table, identity)
+    return [_one(metered, sending, identity, number) for number in (0, 1)]
+
+
+def _one(metered: Metered, sending: Sending, identity: str, number: int) -> tuple[tuple[float, ...], ...]:
+    hub, found = metered.hub, example(sending.vendor, sending.name)
+    before = len(metered.embedded.stream(hub.config.table))
+    metered.cost()
+
+    knock = request(f"{identity}/{found.topic}", sending.body(number), query={**found.query, "token": "secret"})
+    answer = receive(knock, hub)
+    entered = metered.cost()
+    assert answer.status_code == 202
+
+    (message,) = metered.embedded.client("sqs").receive_message(QueueUrl=hub.config.inbound_url)["Messages"]
+    record = {"messageId": "m", "body": message["Body"]}
+    assert normalize.run({"Records": [record]}, hub) == {"batchItemFailures": []}
+    normalized = metered.cost()
+
+    arn = metered.embedded.stream_arn(hub.config.table)
+    records = metered.embedded.stream(hub.config.table)[before:]
+    event = {"Records": [events.stream_record(each, arn) for each in records]}
+    assert project.run(event, hub) == {"batchItemFailures": []}
+    projected = metered.cost()
+
+    return tuple(tuple(cost.values()) for cost in (entered, normalized, projected))
+
+
+def _print(figures: dict[str, tuple[tuple[float, ...], ...]]) -> None:
+    print(f"\n{'the next payload':18}" + "".join(f"{stage:>30}" for stage in STAGES))  # noqa: T201
+    for vendor, costs in figures.items():
+        cells = [f"{calls:g} calls {w:g} WRU {r:g} RRU {sqs:g} SQS" for calls, w, r, sqs in costs]
+        print(f"{vendor:18}" + "".join(f"{cell:>30}" for cell in cells))  # noqa: T201
