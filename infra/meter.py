@@ -114,14 +114,14 @@ def size_of(item: dict[str, Any] | None) -> int:
 
 
 def _size(typed: dict[str, Any]) -> int:
-    ((kind, value),) = typed.items()
+    kind, value = next(iter(typed.items()))
     if kind == "S":
         return len(value.encode())
     if kind == "B":
         return len(value)
     if kind == "N":
         digits = value.lstrip("-").replace(".", "").strip("0") or "0"
-        return (len(digits) + 1) // 2 + 1 + value.startswith("-")
+        return (len(digits) + 1) // 2 + 1 + int(value.startswith("-"))
     return 1
 
 

@@ -39,6 +39,9 @@ class Pair:
     def table(self, ask: Callable[[Table], Any]) -> Any:
         return self.same(lambda hub: ask(Table(hub)))
 
+    def put(self, key: Key, what: Plain) -> None:
+        self.table(lambda table: table.put(key, what))
+
 
 def _answer(ask: Callable[[Hub], Any], hub: Hub) -> Any:
     try:
@@ -49,12 +52,20 @@ def _answer(ask: Callable[[Hub], Any], hub: Hub) -> Any:
 
 def item(rng: random.Random, key: Key) -> Plain:
     """An item whose place in an index, if it has one, is its own, as the hub's are."""
-    found: Plain = {"d": rng.choice((b"", b"\x00\xff", b"x" * 50)), "n": rng.choice((0, -7, 10**15, 1.5))}
+    found: Plain = {
+        "d": rng.choice((b"", b"\x00\xff", b"x" * 50)),
+        "n": rng.choice((0, -7, 10**15, 1.5)),
+    }
     found |= {"t": rng.choice(("", "text", "ü")), "b": rng.random() < 0.5}
     for name in ("g1", "g2"):
         if rng.random() < 0.6:
-            found |= {f"{name}pk": rng.choice("xy"), f"{name}sk": f"{rng.randint(0, 4)}#{key.pk}{key.sk}"}
-    return {name: value for name, value in found.items() if rng.random() < 0.8 or name.startswith("g")}
+            found |= {
+                f"{name}pk": rng.choice("xy"),
+                f"{name}sk": f"{rng.randint(0, 4)}#{key.pk}{key.sk}",
+            }
+    return {
+        name: value for name, value in found.items() if rng.random() < 0.8 or name.startswith("g")
+    }
 
 
 class Sequence:
@@ -66,7 +77,15 @@ class Sequence:
         self.read: list[tuple[Key, Plain | None]] = []
 
     def step(self) -> str:
-        steps = (self.put, self.replace, self.remember, self.delete, self.get, self.get_many, self.query)
+        steps = (
+            self.put,
+            self.replace,
+            self.remember,
+            self.delete,
+            self.get,
+            self.get_many,
+            self.query,
+        )
         step = self.rng.choice((*steps, self.query, self.query))
         step()
         return step.__name__
@@ -77,7 +96,7 @@ class Sequence:
     def put(self) -> None:
         key = self.key()
         what = item(self.rng, key)
-        self.pair.table(lambda table: table.put(key, what))
+        self.pair.put(key, what)
 
     def replace(self) -> None:
         key = self.key()
@@ -91,7 +110,10 @@ class Sequence:
 
     def remember(self) -> None:
         key = self.key()
-        always, once = {"d": self.rng.choice((b"1", b"2"))}, {"p": self.rng.choice(("first", "second"))}
+        always, once = (
+            {"d": self.rng.choice((b"1", b"2"))},
+            {"p": self.rng.choice(("first", "second"))},
+        )
         self.pair.table(lambda table: table.remember(key, always, once))
 
     def delete(self) -> None:
@@ -109,7 +131,9 @@ class Sequence:
     def query(self) -> None:
         index = self.rng.choice((None, None, "by_time", "by_state"))
         partition = self.rng.choice("xy" if index else PARTITIONS)
-        ends = ("", "A", "B", "B#1", "B#~", "Z") if index is None else ("", "0", "1", "2#", "3~", "~")
+        ends = (
+            ("", "A", "B", "B#1", "B#~", "Z") if index is None else ("", "0", "1", "2#", "3~", "~")
+        )
         low, high = self.rng.choice(ends), self.rng.choice(ends)
         options: dict[str, Any] = {"descending": self.rng.random() < 0.5, "index": index}
         options["limit"] = self.rng.choice((None, 1, 2, 3, 50))
@@ -161,7 +185,7 @@ def test_a_write_that_changes_nothing_leaves_no_stream_record(embedded: Embedded
 def test_a_range_larger_than_a_page_comes_whole_from_both(embedded: Embedded) -> None:
     pair = Pair(embedded)
     for n in range(5):
-        pair.table(lambda table, n=n: table.put(Key("a", f"{n}"), {"d": b"x" * 300_000}))
+        pair.put(Key("a", f"{n}"), {"d": b"x" * 300_000})
 
     walked = pair.table(lambda table: [row["sk"] for row in table.walk("a")])
 
@@ -171,12 +195,16 @@ def test_a_range_larger_than_a_page_comes_whole_from_both(embedded: Embedded) ->
 def test_pages_of_an_index_survive_writes_between_them(embedded: Embedded) -> None:
     pair = Pair(embedded)
     for n in range(6):
-        pair.table(lambda table, n=n: table.put(Key("a", f"{n}"), {"g1pk": "x", "g1sk": f"{n}"}))
-    first, after = pair.table(lambda table: table.query("x", index="by_time", limit=2, descending=True))
+        pair.put(Key("a", f"{n}"), {"g1pk": "x", "g1sk": f"{n}"})
+    first, after = pair.table(
+        lambda table: table.query("x", index="by_time", limit=2, descending=True)
+    )
 
     pair.table(lambda table: table.delete(Key("a", "4")))  # the very item the page ended with
     pair.table(lambda table: table.put(Key("a", "9"), {"g1pk": "x", "g1sk": "9"}))
-    rest, _ = pair.table(lambda table: table.query("x", index="by_time", after=after, descending=True))
+    rest, _ = pair.table(
+        lambda table: table.query("x", index="by_time", after=after, descending=True)
+    )
 
     assert [row["g1sk"] for row in first + rest] == ["5", "4", "3", "2", "1", "0"]
 
@@ -189,7 +217,10 @@ def test_payloads_are_archived_and_found_alike(embedded: Embedded) -> None:
     pointer = pair.same(lambda hub: archive.park(hub, batch[0].receipt_id, batch[0].body))
 
     assert pair.same(lambda hub: archive.find(hub, "ten", batch[3].receipt_id)) == batch[3]
-    assert pair.same(lambda hub: list(archive.walk(hub, "ten", "con_a", START, START + 3))) == batch[:3]
+    assert (
+        pair.same(lambda hub: list(archive.walk(hub, "ten", "con_a", START, START + 3)))
+        == batch[:3]
+    )
     travelling = replace(batch[0], body=b"", pointer=pointer)
     assert pair.same(lambda hub: archive.whole(hub, travelling)) == batch[0]
 
@@ -203,7 +234,9 @@ def test_messages_arrive_alike_and_delayed_ones_later(embedded: Embedded) -> Non
     pair.same(lambda hub: queues.send(hub, url, messages))
 
     received: list[str] = []
-    while page := pair.real.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+    while page := pair.real.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get(
+        "Messages"
+    ):
         received += [message["Body"] for message in page]
     waiting = [message.body for message in pair.aws.sqs.visible(url)]
     assert sorted(received) == sorted(waiting) == sorted(f"m{n}" for n in range(12))

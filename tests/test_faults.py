@@ -29,8 +29,8 @@ from chalicelib.dispatch.changes import changes
 from chalicelib.model.envelope import Envelope, arrived
 from chalicelib.model.state import State
 from chalicelib.normalize import entry as normalize
-from chalicelib.reading import read
 from chalicelib.project import entry as project
+from chalicelib.reading import read
 from chalicelib.store import alerts, connections, devices, integrations, keys, quarantine
 from chalicelib.store.connections import Connection
 from chalicelib.store.integrations import Integration
@@ -63,7 +63,9 @@ class Story:
 
     def envelopes(self) -> list[Envelope]:
         identity = self.connection().id
-        return [arrived(identity, at, body, topic, query) for body, topic, query, at in self.payloads]
+        return [
+            arrived(identity, at, body, topic, query) for body, topic, query, at in self.payloads
+        ]
 
     def repeated(self) -> list[Envelope]:
         """The same payloads sent again: new receipts, where the arrival is not their only time."""
@@ -84,7 +86,9 @@ def relayr_story() -> list[tuple[bytes, str, Any, int]]:
         values = [{"name": "temperature", "value": 20 + step, "timestamp": at}]
         alert = [{"name": "tooHot", "state": "clear" if step % 2 else "set", "timestamp": at}]
         for kind, body in (("measurements", values), ("alerts", alert)):
-            sent.append((json.dumps(body).encode(), f"devices/d1/{kind}", {}, at + 1000 + len(sent)))
+            sent.append(
+                (json.dumps(body).encode(), f"devices/d1/{kind}", {}, at + 1000 + len(sent))
+            )
     return sent
 
 
@@ -95,7 +99,10 @@ def stories() -> tuple[Story, ...]:
 
     several = [
         ("relayr", relayr_story()),
-        ("viziosense", sent(example("viziosense", "alert-firing"), example("viziosense", "alert-clearing"))),
+        (
+            "viziosense",
+            sent(example("viziosense", "alert-firing"), example("viziosense", "alert-clearing")),
+        ),
         ("haltian", sent(*(e for e in examples() if e.name.startswith("11201-heartbeat")))),
     ]
     found = [Story(n, vendor, {}, tuple(payloads)) for n, (vendor, payloads) in enumerate(several)]
@@ -171,7 +178,7 @@ class Run:
     """Some stories through all handlers under one schedule."""
 
     def __init__(self, told: list[Story], seed: int, crash: tuple[int, bool] | None = None) -> None:
-        handlers = {
+        handlers: dict[str, Handler] = {
             "normalize": normalize.run,
             "project": project.run,
             "dispatch": dispatch.run,
@@ -193,7 +200,10 @@ class Run:
 
     def send(self, request: Request) -> Outcome:
         event = json.loads(request.body)
-        if event["type"] != "device.updated" and event["type"] not in {"device.online", "device.offline"}:
+        if event["type"] != "device.updated" and event["type"] not in {
+            "device.online",
+            "device.offline",
+        }:
             what = (event["type"], f"{request.url} {event['subject']} {event['data']['id']}")
             self.delivered.setdefault(what, set()).add(event["id"])
         if self.simulation.rng.random() < self.simulation.faults.rate / 3:
@@ -252,7 +262,10 @@ def picked(seed: int) -> list[Story]:
     """Three stories; every one has its turn."""
     rng = random.Random(seed)  # noqa: S311 - a schedule, not a secret
     known = stories()
-    return [known[seed % len(known)], *rng.sample([s for s in known if s is not known[seed % len(known)]], 2)]
+    return [
+        known[seed % len(known)],
+        *rng.sample([s for s in known if s is not known[seed % len(known)]], 2),
+    ]
 
 
 def schedules(config: pytest.Config) -> Iterator[int]:
@@ -273,14 +286,27 @@ def test_no_schedule_of_faults_loses_or_doubles_anything(request: pytest.Fixture
 
     ways = {way for way, _ in struck}
     assert ways == {"throttled", "died before", "answer lost", "died after", "entry refused"}
-    for operation in ("PutItem", "UpdateItem", "BatchGetItem", "Query", "PutObject", "SendMessageBatch"):
+    for operation in (
+        "PutItem",
+        "UpdateItem",
+        "BatchGetItem",
+        "Query",
+        "PutObject",
+        "SendMessageBatch",
+    ):
         assert all(struck[way, operation] for way in ways - {"entry refused"}), operation
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
-def test_a_crash_at_any_call_of_the_run_changes_nothing(late: bool) -> None:  # noqa: FBT001
-    told = [next(s for s in stories() if s.vendor == vendor) for vendor in ("relayr", "viziosense", "haltian")]
-    told += [next(s for s in stories() if s.vendor == vendor) for vendor in ("soundsensing", "lightelligence")]
+def test_a_crash_at_any_call_of_the_run_changes_nothing(late: bool) -> None:
+    told = [
+        next(s for s in stories() if s.vendor == vendor)
+        for vendor in ("relayr", "viziosense", "haltian")
+    ]
+    told += [
+        next(s for s in stories() if s.vendor == vendor)
+        for vendor in ("soundsensing", "lightelligence")
+    ]
     whole = Run(told, 1, crash=(-1, late))
     check(whole)
     survived = 0

@@ -54,11 +54,15 @@ class Door:
         return receive(request(path, body, **more), self.hub)
 
     def queued(self) -> list[Envelope]:
-        return [from_json(message.body) for message in self.aws.sqs.queues.get(INBOUND, {}).values()]
+        return [
+            from_json(message.body) for message in self.aws.sqs.queues.get(INBOUND, {}).values()
+        ]
 
     def normalize(self) -> dict[str, Any]:
         messages = self.aws.sqs.queues[INBOUND].values()
-        return normalize.run({"Records": [{"messageId": m.id, "body": m.body} for m in messages]}, self.hub)
+        return normalize.run(
+            {"Records": [{"messageId": m.id, "body": m.body} for m in messages]}, self.hub
+        )
 
 
 @pytest.fixture
@@ -138,7 +142,9 @@ def test_during_a_rotation_both_secrets_open_and_afterwards_only_the_new(door: D
     assert (both, later) == ([202, 202], [202, 401])
 
 
-@pytest.mark.parametrize("path", ["con_b", "con_b/topic", "CON_A", "", "con_a%00", "x" * 5000, "%ff%fe"])
+@pytest.mark.parametrize(
+    "path", ["con_b", "con_b/topic", "CON_A", "", "con_a%00", "x" * 5000, "%ff%fe"]
+)
 def test_an_unknown_connection_is_not_found(door: Door, path: str) -> None:
     assert problem(door.knock(path, headers=BEARER)) == (404, "/problems/not-found")
 
@@ -183,7 +189,9 @@ def test_a_gzip_body_is_queued_unpacked(door: Door, encoding: str) -> None:
     ],
     ids=["plain", "gzip", "bomb", "members"],
 )
-def test_a_body_above_the_limit_is_refused(door: Door, body: bytes, headers: dict[str, str]) -> None:
+def test_a_body_above_the_limit_is_refused(
+    door: Door, body: bytes, headers: dict[str, str]
+) -> None:
     response = door.knock(body=body, headers={**BEARER, **headers})
 
     assert problem(response) == (413, "/problems/payload-too-large")
@@ -198,7 +206,9 @@ def test_damaged_gzip_is_accepted_as_it_came(door: Door, body: bytes) -> None:
     assert door.queued()[0].body == body
 
 
-@pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b"[" * 10_000, compress(BODY)[:-4], b"null", b'"x"'])
+@pytest.mark.parametrize(
+    "body", [b"{", b"\xff\xfe", b"[" * 10_000, compress(BODY)[:-4], b"null", b'"x"']
+)
 @pytest.mark.usefixtures("quiet")
 def test_what_cannot_be_read_is_accepted_and_quarantined_with_its_receipt(
     door: Door, body: bytes
@@ -257,9 +267,16 @@ def test_a_keepalive_is_a_get_with_its_parameters_but_not_its_token(door: Door) 
 
 @pytest.mark.parametrize(
     ("path", "topic"),
-    [("con_a", ""), ("con_a/", ""), ("con_a/devices/d1/", "devices/d1"), ("con_a/a%20b/%C3%BC", "a b/ü")],
+    [
+        ("con_a", ""),
+        ("con_a/", ""),
+        ("con_a/devices/d1/", "devices/d1"),
+        ("con_a/a%20b/%C3%BC", "a b/ü"),
+    ],
 )
-def test_what_follows_the_connection_is_the_vendors_topic(door: Door, path: str, topic: str) -> None:
+def test_what_follows_the_connection_is_the_vendors_topic(
+    door: Door, path: str, topic: str
+) -> None:
     door.knock(path, headers=BEARER)
 
     assert door.queued()[0].topic == topic
@@ -278,9 +295,14 @@ def test_the_receipt_names_connection_and_arrival_and_finds_the_payload(door: Do
     assert (found.body, found.topic) == (BODY, "devices/d1/measurements")
 
 
-@pytest.mark.parametrize("proof", [{"headers": BEARER}, {"headers": basic(f"u:{SECRET}")}, {"query": {"token": SECRET}}])
+@pytest.mark.parametrize(
+    "proof", [{"headers": BEARER}, {"headers": basic(f"u:{SECRET}")}, {"query": {"token": SECRET}}]
+)
 def test_the_secret_is_neither_queued_nor_logged(
-    door: Door, proof: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    door: Door,
+    proof: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("LOG_LEVEL", raising=False)
 

@@ -13,9 +13,10 @@ from chalicelib import vendors
 from chalicelib.model.assembly import Assembly, assemble, measurement_json
 from chalicelib.model.metrics import METRICS, refusal
 from chalicelib.model.records import SEVERITIES
-from chalicelib.project.fold import silent_after
 from chalicelib.model.state import Device, Heard, State
+from chalicelib.project.fold import silent_after
 from chalicelib.store import devices, keys, said
+from chalicelib.store.table import Key, pack
 from chalicelib.vendors import Payload
 from tests.support.examples import Example, examples
 from tests.support.mutations import Path, anything, leaves_of, replaced
@@ -39,12 +40,17 @@ class Subject:
         new = anything(rng)
         if part == "body":
             return Payload(
-                replaced(self.payload.body, path, new), self.payload.topic, self.payload.query, self.payload.settings
+                replaced(self.payload.body, path, new),
+                self.payload.topic,
+                self.payload.query,
+                self.payload.settings,
             )
         if part == "topic":
             levels = self.payload.topic.split("/")
             levels[int(path[0])] = str(new)[:300]
-            return Payload(self.payload.body, "/".join(levels), self.payload.query, self.payload.settings)
+            return Payload(
+                self.payload.body, "/".join(levels), self.payload.query, self.payload.settings
+            )
         if part == "query":
             query = {**self.payload.query, str(path[0]): str(new)[:300]}
             return Payload(self.payload.body, self.payload.topic, query, self.payload.settings)
@@ -92,10 +98,12 @@ def check_values(assembly: Assembly) -> None:
 def check_items(assembly: Assembly) -> None:
     for segment in assembly.segments:
         packed = said._pack_segment(segment)
-        where = keys.segment("ten", segment.device_id, segment.kind, segment.first, segment.digest, points=True)
+        where = keys.segment(
+            "ten", segment.device_id, segment.kind, segment.first, segment.digest, points=True
+        )
         _fits(where, packed)
     for event in assembly.events:
-        packed = said.pack([event.type, event.data])
+        packed = pack([event.type, event.data])
         _fits(keys.event("ten", event.device_id, event.at, event.id), packed)
     for media in assembly.media:
         _fits(keys.media("ten", media.device_id, media.at, media.id), said._pack_media(media))
@@ -103,10 +111,10 @@ def check_items(assembly: Assembly) -> None:
         where = keys.signal("ten", signal.device_id, signal.key, signal.at, signal.digest)
         _fits(where, said._pack_signal(signal))
     for bad in assembly.rejected:
-        _fits(keys.Key("q", "q"), said.pack([bad.reason, bad.path]))
+        _fits(Key("q", "q"), pack([bad.reason, bad.path]))
 
 
-def _fits(where: keys.Key, packed: bytes) -> None:
+def _fits(where: Key, packed: bytes) -> None:
     assert len(packed) < ITEM_ROOM
     assert len(where.pk.encode()) < PARTITION_KEY - 64  # a tenant's name is longer than ours here
     assert len(where.sk.encode()) < SORT_KEY
@@ -116,7 +124,12 @@ def check_folds(example: Example, assembly: Assembly) -> None:
     """What follows of a device can be written as well."""
     for segment in assembly.segments:
         heard = Heard(
-            tuple(p.at for p in segment.points), example.received_at, CONNECTION, segment.kind, segment.points, segment.facts
+            tuple(p.at for p in segment.points),
+            example.received_at,
+            CONNECTION,
+            segment.kind,
+            segment.points,
+            segment.facts,
         )
         state, device = State(), Device(segment.device_id, CONNECTION, example.received_at)
         device.hear(heard)
@@ -144,7 +157,9 @@ def test_any_leaf_replaced_by_anything_does_no_harm(
             if number % 10 == 0:
                 check_folds(subject.example, assembly)
         except BaseException as error:
-            error.add_note(f"{number}: {subject.example.vendor} {subject.example.name}: {payload!r}"[:3000])
+            error.add_note(
+                f"{number}: {subject.example.vendor} {subject.example.name}: {payload!r}"[:3000]
+            )
             raise
         stored += bool(assembly.segments or assembly.events or assembly.signals or assembly.media)
 

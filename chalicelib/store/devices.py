@@ -96,9 +96,7 @@ def _pack_state(state: State) -> bytes:
         sources: dict[Source, int] = {}
         latest = [[*point, sources.setdefault(source, len(sources))] for _, (point, source) in rows]
         seen, evidence = [state.seen, state.seen_by_signal], list(state.evidence)
-        data = pack(
-            [latest, seen, state.last_heard, evidence, list(sources), dict(confirmed)]
-        )
+        data = pack([latest, seen, state.last_heard, evidence, list(sources), dict(confirmed)])
         if len(data) <= _ROOM or not (rows or confirmed):
             return data
         confirmed = confirmed[: len(confirmed) * 3 // 4]

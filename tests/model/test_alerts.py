@@ -16,7 +16,7 @@ from tests.support.strategies import CONDITION, DEVICE, START, signals
 def signal(action: str, second: int, by: str | None = None, **more: str) -> SignalRecord:
     at = START + second * 1000
     name = digest(action, at, by, more, length=10)
-    return SignalRecord(DEVICE, CONDITION, action, at, name, by=by, **more)  # type: ignore[arg-type]
+    return SignalRecord(DEVICE, CONDITION, action, at, name, by=by, **more)
 
 
 def life(alerts: list[Alert]) -> list[tuple[int, int | None]]:
@@ -131,7 +131,11 @@ def test_the_first_acknowledgement_and_the_first_clear_are_kept() -> None:
 def test_a_vendors_clear_has_no_note() -> None:
     (alert,) = fold([signal("raise", 1), signal("clear", 2, message="resolved")])
 
-    assert alert.as_json()["cleared"] == {"at": alert.as_json()["cleared_at"], "by": None, "note": None}
+    assert alert.as_json()["cleared"] == {
+        "at": alert.as_json()["cleared_at"],
+        "by": None,
+        "note": None,
+    }
 
 
 def test_an_alert_without_name_and_severity_has_its_key_and_warning() -> None:

@@ -54,7 +54,11 @@ def rejected(assembly: Assembly) -> list[tuple[str, Any, str]]:
 
 
 def test_ids_are_equal_for_1_and_1_0_and_for_any_key_order() -> None:
-    records = [measured(), Event("d1", "e", NOON, {"a": 1}), AlertSignal("d1", "k", "raise", NOON)]
+    records: list[Record] = [
+        measured(),
+        Event("d1", "e", NOON, {"a": 1}),
+        AlertSignal("d1", "k", "raise", NOON),
+    ]
     bodies = [decode(text) for text in (b'{"a": 1, "b": 2}', b'{"b": 2.0, "a": 1.0}')]
 
     one, other = (assembled(*records, body=body) for body in bodies)
@@ -88,7 +92,9 @@ def test_a_measurements_id_does_not_depend_on_what_it_says() -> None:
 
 
 def test_a_spot_is_occupied_whatever_stands_in_it() -> None:
-    (car,) = assembled(measured(True, metric="occupied", attributes={"class": "car"})).segments[0].points
+    (car,) = (
+        assembled(measured(True, metric="occupied", attributes={"class": "car"})).segments[0].points
+    )
 
     assert car.discriminator == ()
 
@@ -101,7 +107,7 @@ def test_without_a_time_arrival_counts_and_is_named() -> None:
 
 
 def test_with_a_time_arrival_changes_nothing() -> None:
-    records = [
+    records: list[Record] = [
         measured(),
         Fact("d1", "name", "x", NOON),
         Event("d1", "e", NOON, {}),
@@ -113,7 +119,11 @@ def test_with_a_time_arrival_changes_nothing() -> None:
 
 
 def test_a_time_more_than_a_day_ahead_is_suspect() -> None:
-    found = assembled(measured(at=NOON + DAY), measured(at=NOON + DAY + 1), measured(at=NOON + 2 * DAY, quality="bad"))
+    found = assembled(
+        measured(at=NOON + DAY),
+        measured(at=NOON + DAY + 1),
+        measured(at=NOON + 2 * DAY, quality="bad"),
+    )
 
     qualities = [point.quality for segment in found.segments for point in segment.points]
     assert sorted(qualities) == ["bad", "good", "suspect"]
@@ -133,7 +143,9 @@ def test_a_time_more_than_a_day_ahead_is_suspect() -> None:
 def test_an_impossible_value_becomes_an_event_and_spares_its_siblings(
     metric: str, value: Any, shown: Any, reason: str
 ) -> None:
-    found = assembled(measured(value, metric=metric, attributes={"cell": 3, "note": "x"}), measured(20))
+    found = assembled(
+        measured(value, metric=metric, attributes={"cell": 3, "note": "x"}), measured(20)
+    )
 
     assert rejected(found) == [(metric, shown, reason)]
     assert found.events[0].data["cell"] == 3
@@ -148,13 +160,15 @@ def test_two_impossible_values_of_one_item_are_two_events() -> None:
 
 
 def test_an_integer_beyond_2_to_the_53_is_stored_as_a_double() -> None:
-    (segment,) = assembled(measured(2**53 + 1, metric="relayr.n"), measured(2**53, metric="relayr.m")).segments
+    (segment,) = assembled(
+        measured(2**53 + 1, metric="relayr.n"), measured(2**53, metric="relayr.m")
+    ).segments
 
     assert [(p.value, type(p.value)) for p in segment.points] == [(2.0**53, float), (2**53, int)]
 
 
 def test_secrets_and_identifiers_are_stored_nowhere() -> None:
-    records = [
+    records: list[Record] = [
         measured(1, metric="relayr.door.apiKey"),
         measured(2, metric="relayr.modem.imsi"),
         Fact("d1", "attributes.wifi.password", "hunter2", NOON),
@@ -187,7 +201,10 @@ def test_what_a_payload_says_of_one_device_kind_and_hour_is_one_segment() -> Non
 
 def test_devices_and_kinds_are_kept_apart() -> None:
     outcomes = [
-        Outcome(Item("a", 1), (Measurement("d1", "relayr.x", 1, NOON), Measurement("d2", "relayr.x", 1, NOON))),
+        Outcome(
+            Item("a", 1),
+            (Measurement("d1", "relayr.x", 1, NOON), Measurement("d2", "relayr.x", 1, NOON)),
+        ),
         Outcome(Item("b/ü", 2), (Measurement("d1", "relayr.x", 1, NOON),)),
     ]
 
@@ -245,7 +262,9 @@ def test_many_points_become_several_segments_that_lose_none() -> None:
     found = assembled(*records, Fact("d1", "name", "x", NOON))
 
     assert len(found.segments) == 3
-    assert [point.value for s in found.segments for point in s.points] == [n / 100 for n in range(count)]
+    assert [point.value for s in found.segments for point in s.points] == [
+        n / 100 for n in range(count)
+    ]
     assert [len(s.facts) for s in found.segments] == [1, 0, 0]
     assert len({s.digest for s in found.segments}) == 3
 
@@ -278,7 +297,9 @@ def test_a_name_longer_than_its_limit_is_refused_and_its_value_kept_as_an_event(
     found = assembled(measured(1, metric="relayr." + "x" * NAME_LIMIT))
 
     assert found.segments == []
-    assert rejected(found) == [(("relayr." + "x" * NAME_LIMIT)[:NAME_LIMIT], 1, "a name longer than 255 characters")]
+    assert rejected(found) == [
+        (("relayr." + "x" * NAME_LIMIT)[:NAME_LIMIT], 1, "a name longer than 255 characters")
+    ]
 
 
 def test_a_huge_text_is_cut_where_it_is_an_attribute() -> None:
@@ -298,7 +319,9 @@ def test_a_huge_event_is_quarantined_and_a_large_one_fits() -> None:
     assert fits(large)
 
 
-@pytest.mark.parametrize("device", ["x" * (DEVICE_LIMIT + 1), "ü" * (DEVICE_LIMIT // 2 + 1), "\U0001f600" * 226])
+@pytest.mark.parametrize(
+    "device", ["x" * (DEVICE_LIMIT + 1), "ü" * (DEVICE_LIMIT // 2 + 1), "\U0001f600" * 226]
+)
 def test_a_device_id_too_long_for_a_key_is_quarantined(device: str) -> None:
     found = assembled(Measurement(device, "relayr.x", 1, NOON))
 
@@ -315,7 +338,9 @@ def test_a_device_id_at_its_limit_is_taken() -> None:
     assert assembled(Measurement("x" * DEVICE_LIMIT, "relayr.x", 1, NOON)).rejected == []
 
 
-@pytest.mark.parametrize(("reference", "url"), [("x" * (REFERENCE_LIMIT + 1), None), ("x", "y" * (REFERENCE_LIMIT + 1))])
+@pytest.mark.parametrize(
+    ("reference", "url"), [("x" * (REFERENCE_LIMIT + 1), None), ("x", "y" * (REFERENCE_LIMIT + 1))]
+)
 def test_a_huge_media_reference_is_quarantined(reference: str, url: str | None) -> None:
     found = assembled(Media("d1", "image", reference, url, NOON))
 
@@ -325,7 +350,10 @@ def test_a_huge_media_reference_is_quarantined(reference: str, url: str | None) 
 
 def test_long_texts_of_a_signal_and_of_a_refusal_are_cut() -> None:
     signal = AlertSignal("d1", "k" * 9000, "raise", NOON, "n" * 9000, "major", "m" * 9000)
-    outcomes = [Outcome(Item("k", 1), rejected=Rejected("p" * 9000, "r" * 9000)), Outcome(Item("k", 2), (signal,))]
+    outcomes = [
+        Outcome(Item("k", 1), rejected=Rejected("p" * 9000, "r" * 9000)),
+        Outcome(Item("k", 2), (signal,)),
+    ]
 
     found = assemble("relayr", CONNECTION, NOON, outcomes)
 
@@ -355,4 +383,12 @@ def test_everything_described_is_json() -> None:
 
     rows = json.loads(json.dumps(describe(found), allow_nan=False))
 
-    assert sorted(row["record"] for row in rows) == ["event", "event", "fact", "measurement", "media", "signal", "signal"]
+    assert sorted(row["record"] for row in rows) == [
+        "event",
+        "event",
+        "fact",
+        "measurement",
+        "media",
+        "signal",
+        "signal",
+    ]

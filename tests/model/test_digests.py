@@ -22,7 +22,8 @@ from chalicelib.model.assembly import Point, measurement_id
 from chalicelib.model.digests import digest
 from chalicelib.model.receipts import receipt_id
 point = Point("temperature", 1, 2.5, "Cel", None, "good", {"class": "a", "cell": 3})
-print(digest("a", {"b": [1, None], "c": "\u00fc"}), measurement_id("relayr:d", point), receipt_id("con_a", 5, "t", b"x"))
+print(digest("a", {"b": [1, None], "c": "\u00fc"}))
+print(measurement_id("relayr:d", point), receipt_id("con_a", 5, "t", b"x"))
 """
 
 
@@ -51,7 +52,21 @@ def test_a_number_has_one_id_however_it_is_written() -> None:
 
 
 def test_different_things_have_different_ids() -> None:
-    things: list[Any] = [None, "", 0, False, "0", [], {}, [None], {"a": 1}, {"a": "1"}, 1, True, 1.5]
+    things: list[Any] = [
+        None,
+        "",
+        0,
+        False,
+        "0",
+        [],
+        {},
+        [None],
+        {"a": 1},
+        {"a": "1"},
+        1,
+        True,
+        1.5,
+    ]
 
     assert len({digest(thing) for thing in things}) == len(things)
     assert digest("ab", "c") != digest("a", "bc")

@@ -49,7 +49,9 @@ def test_the_parameters_of_a_get_are_part_of_its_name() -> None:
     assert one.receipt_id != other.receipt_id
 
 
-@pytest.mark.parametrize("text", ["", "rcp_", "rcp_zz_a_b", "con_a", "rcp_00000000001_A_" + "0" * 20])
+@pytest.mark.parametrize(
+    "text", ["", "rcp_", "rcp_zz_a_b", "con_a", "rcp_00000000001_A_" + "0" * 20]
+)
 def test_a_text_that_is_no_receipt_arrived_at_no_time(text: str) -> None:
     assert parse(text) is None
     assert arrival_of(text) == 0

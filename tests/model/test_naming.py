@@ -29,7 +29,9 @@ def test_the_map_beats_an_alias() -> None:
 
 
 @pytest.mark.parametrize(("value", "stored"), [(0, False), (1, True), (1.0, True), (True, True)])
-def test_a_number_that_stands_for_a_boolean_becomes_one_by_the_map(value: Any, stored: bool) -> None:  # noqa: FBT001
+def test_a_number_that_stands_for_a_boolean_becomes_one_by_the_map(
+    value: Any, stored: bool
+) -> None:
     found = name("door", value, {"door": {"metric": "contact_closed"}})
 
     assert found.metric == "contact_closed"
@@ -74,7 +76,17 @@ def test_a_boolean_is_never_an_alias_for_a_number() -> None:
 
 
 @pytest.mark.parametrize(
-    "metric_map", [None, [], "x", 3, {"x": None}, {"x": []}, {"x": {"metric": 5, "unit": []}}, {"x": {"metric": "no"}}]
+    "metric_map",
+    [
+        None,
+        [],
+        "x",
+        3,
+        {"x": None},
+        {"x": []},
+        {"x": {"metric": 5, "unit": []}},
+        {"x": {"metric": "no"}},
+    ],
 )
 def test_a_broken_map_is_no_map(metric_map: Any) -> None:
     found = name("x", 1, metric_map)

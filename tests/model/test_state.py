@@ -28,13 +28,34 @@ def heard(draw: st.DrawFn) -> Heard:
     at = [arrival + rng.choice((0, -1000, -50_000, -SILENT - 1, DAY, DAY + 1)) for _ in range(3)]
     about = rng.random() < 0.3
     points = tuple(
-        Point(rng.choice(("a", "b")), moment, rng.choice((1, 2.5, True)), rng.choice((None, "1")), None, "good", {})
+        Point(
+            rng.choice(("a", "b")),
+            moment,
+            rng.choice((1, 2.5, True)),
+            rng.choice((None, "1")),
+            None,
+            "good",
+            {},
+        )
         for moment in ([] if about else at)
     )
-    shown = rng.choice(((), (("presence", "online"),), (("presence", "offline"), ("name", "x")), (("name", arrival),)))
+    shown = rng.choice(
+        (
+            (),
+            (("presence", "online"),),
+            (("presence", "offline"), ("name", "x")),
+            (("name", arrival),),
+        )
+    )
     facts = () if about else tuple(FactAt(path, value, rng.choice(at)) for path, value in shown)
-    moments = at[:1] if about else [*(p.at for p in points), *(f.at for f in facts if f.value != "offline")]
-    return Heard(tuple(moments), arrival, "con_a", rng.choice("kl"), points, facts, about, f"rcp_{arrival}")
+    moments = (
+        at[:1]
+        if about
+        else [*(p.at for p in points), *(f.at for f in facts if f.value != "offline")]
+    )
+    return Heard(
+        tuple(moments), arrival, "con_a", rng.choice("kl"), points, facts, about, f"rcp_{arrival}"
+    )
 
 
 def state_of(items: list[Heard]) -> State:
@@ -58,7 +79,9 @@ def with_repetition(items: list[Heard], rng: random.Random) -> list[Heard]:
 
 
 @given(st.lists(heard(), max_size=8), st.randoms(use_true_random=False))
-def test_any_order_and_repetition_gives_the_same_state(items: list[Heard], rng: random.Random) -> None:
+def test_any_order_and_repetition_gives_the_same_state(
+    items: list[Heard], rng: random.Random
+) -> None:
     one, other = state_of(items), state_of(with_repetition(items, rng))
 
     assert one == other
@@ -66,7 +89,9 @@ def test_any_order_and_repetition_gives_the_same_state(items: list[Heard], rng: 
 
 
 @given(st.lists(heard(), max_size=8), st.randoms(use_true_random=False))
-def test_any_order_and_repetition_gives_the_same_device(items: list[Heard], rng: random.Random) -> None:
+def test_any_order_and_repetition_gives_the_same_device(
+    items: list[Heard], rng: random.Random
+) -> None:
     assert device_of(items) == device_of(with_repetition(items, rng))
 
 
@@ -204,12 +229,18 @@ def test_a_fact_is_removed_by_null_and_by_nothing_older() -> None:
 
 
 def test_an_operators_name_and_place_stand_before_the_vendors() -> None:
-    device = device_of([says(0, FactAt("name", "theirs", START), FactAt("location.city", "Oslo", START))])
+    device = device_of(
+        [says(0, FactAt("name", "theirs", START), FactAt("location.city", "Oslo", START))]
+    )
 
     device.operator = {"name": "ours", "location": {"city": "Bergen", "room": "1"}, "tags": ["a"]}
 
     shown = device.as_json(None)
-    assert (shown["name"], shown["location"]["city"], shown["location"]["room"]) == ("ours", "Bergen", "1")
+    assert (shown["name"], shown["location"]["city"], shown["location"]["room"]) == (
+        "ours",
+        "Bergen",
+        "1",
+    )
     assert shown["tags"] == ["a"]
 
 
@@ -237,7 +268,8 @@ def test_a_payload_with_a_million_names_gives_a_device_no_more_than_its_limit() 
 def test_a_device_settled_after_every_item_knows_what_one_that_heard_all_at_once_knows(
     items: list[Heard], rng: random.Random
 ) -> None:
-    device, confirmed = Device("relayr:d1", "con_a", START), {}
+    device = Device("relayr:d1", "con_a", START)
+    confirmed: dict[str, tuple[int, int]] = {}
 
     for each in with_repetition(items, rng):
         stored = dict(device.facts)

@@ -117,7 +117,9 @@ def test_vendors_iso_texts_are_read_in_all_their_forms(text: str) -> None:
     assert from_iso(text) == NOON
 
 
-@pytest.mark.parametrize("value", [None, 0, NOON, True, "", "infinity", "2026", "1970-01-01T00:00:00Z", [], {}])
+@pytest.mark.parametrize(
+    "value", [None, 0, NOON, True, "", "infinity", "2026", "1970-01-01T00:00:00Z", [], {}]
+)
 def test_what_is_no_iso_text_or_the_time_zero_is_no_time(value: Any) -> None:
     assert from_iso(value) is None
 
@@ -190,7 +192,9 @@ def test_periods_become_milliseconds(reader: Any, value: Any, length: int) -> No
 
 
 @pytest.mark.parametrize("reader", [seconds_as_millis, micros_as_millis])
-@pytest.mark.parametrize("value", [None, 0, -1, "-1", True, "", "x", math.nan, math.inf, 1e19, [], {}])
+@pytest.mark.parametrize(
+    "value", [None, 0, -1, "-1", True, "", "x", math.nan, math.inf, 1e19, [], {}]
+)
 def test_what_is_no_positive_length_is_no_period(reader: Any, value: Any) -> None:
     assert reader(value) is None
 

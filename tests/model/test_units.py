@@ -73,14 +73,19 @@ def test_a_value_in_the_canonical_unit_stays_untouched(metric: str, value: float
     assert convert(value, METRICS[metric].unit, metric) == value
 
 
-@pytest.mark.parametrize(("unit", "metric"), [("bar", "temperature"), ("furlong", "distance"), ("m", "nothing")])
+@pytest.mark.parametrize(
+    ("unit", "metric"), [("bar", "temperature"), ("furlong", "distance"), ("m", "nothing")]
+)
 def test_a_unit_that_means_something_else_is_refused(unit: str, metric: str) -> None:
     assert not converts(unit, metric)
     with pytest.raises(ValueError, match="does not convert"):
         convert(1, unit, metric)
 
 
-@pytest.mark.parametrize(("text", "unit"), [(" LUX ", "lx"), ("degC", "Cel"), ("%RH", "%"), ("Count", "1"), ("m/s²", "m/s2")])
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [(" LUX ", "lx"), ("degC", "Cel"), ("%RH", "%"), ("Count", "1"), ("m/s²", "m/s2")],
+)
 def test_units_are_known_in_everyday_spelling(text: str, unit: str) -> None:
     assert canonical_unit(text) == unit
 

@@ -90,7 +90,9 @@ def test_folding_again_writes_nothing(said: list[SignalRecord]) -> None:
 
 
 def raised(second: int) -> SignalRecord:
-    return SignalRecord(DEVICE, CONDITION, "raise", START + second * 1000, f"r{second}", "hot", "major")
+    return SignalRecord(
+        DEVICE, CONDITION, "raise", START + second * 1000, f"r{second}", "hot", "major"
+    )
 
 
 def cleared(second: int) -> SignalRecord:

@@ -72,7 +72,9 @@ def test_a_range_yields_each_payload_of_it_once(moments: list[int], start: int, 
 
     found = list(archive.walk(hub, "ten", "con_a", DAWN + start, DAWN + end))
 
-    assert sorted(each.received_at - DAWN for each in found) == sorted(m for m in moments if start <= m < end)
+    assert sorted(each.received_at - DAWN for each in found) == sorted(
+        m for m in moments if start <= m < end
+    )
 
 
 def test_a_large_body_waits_in_the_archive_and_comes_back_whole(hub: Hub) -> None:

@@ -47,7 +47,11 @@ def test_a_device_is_read_as_it_was_written(table: Table) -> None:
 
 
 def test_a_state_is_read_as_it_was_written(table: Table) -> None:
-    wrote = state_with(point("temperature"), point("people_count", **{"class": "a"}), point("people_count", **{"class": "b"}))
+    wrote = state_with(
+        point("temperature"),
+        point("people_count", cell=1),
+        point("people_count", cell=2),
+    )
 
     devices.save_state(table, "ten", DEVICE, wrote, None)
     read, _ = devices.load_state(table, "ten", DEVICE)
@@ -157,12 +161,20 @@ def test_an_offline_device_is_not_looked_at(table: Table) -> None:
 
 def test_devices_are_listed_newest_first_and_filtered(table: Table) -> None:
     for n in range(5):
-        each = Device(f"relayr:d{n}", "con_a", START + n, operator={"tags": ["odd"] if n % 2 else []})
+        each = Device(
+            f"relayr:d{n}", "con_a", START + n, operator={"tags": ["odd"] if n % 2 else []}
+        )
         devices.save_device(table, "ten", each, None, START)
 
-    page = devices.devices(table, "ten", limit=10, after=None, keep=lambda d: not d.operator["tags"])
+    page = devices.devices(
+        table, "ten", limit=10, after=None, keep=lambda d: not d.operator["tags"]
+    )
 
-    assert [devices.device_of(item).id for item in page.items] == ["relayr:d4", "relayr:d2", "relayr:d0"]
+    assert [devices.device_of(item).id for item in page.items] == [
+        "relayr:d4",
+        "relayr:d2",
+        "relayr:d0",
+    ]
 
 
 def noise(length: int, seed: int) -> str:
@@ -171,12 +183,16 @@ def noise(length: int, seed: int) -> str:
 
 
 def test_a_device_with_a_thousand_long_texts_still_fits_and_keeps_the_newest(
-    aws: FakeAws, table: Table
+    table: Table,
 ) -> None:
     facts = {f"attributes.{n}": (noise(1000, n), START + n, START) for n in range(NAMES_LIMIT)}
-    metrics = {noise(250, n): {"unit": None, "kind": "gauge", "in": []} for n in range(NAMES_LIMIT)}
+    metrics: dict[str, Any] = {
+        noise(250, n): {"unit": None, "kind": "gauge", "in": []} for n in range(NAMES_LIMIT)
+    }
 
-    devices.save_device(table, "ten", device(facts=facts, metrics=metrics, operator={"name": "x"}), None, START)
+    devices.save_device(
+        table, "ten", device(facts=facts, metrics=metrics, operator={"name": "x"}), None, START
+    )
 
     read, item = devices.load_device(table, "ten", DEVICE)
     assert read is not None
@@ -184,7 +200,9 @@ def test_a_device_with_a_thousand_long_texts_still_fits_and_keeps_the_newest(
     assert len(item["d"]) < ITEM_LIMIT
     assert f"attributes.{NAMES_LIMIT - 1}" in read.facts
     assert read.operator == {"name": "x"}
-    assert not devices.save_device(table, "ten", device(facts=facts, metrics=metrics, operator={"name": "x"}), item, START)
+    assert not devices.save_device(
+        table, "ten", device(facts=facts, metrics=metrics, operator={"name": "x"}), item, START
+    )
 
 
 def test_a_state_of_a_thousand_long_names_still_fits_and_keeps_the_newest(table: Table) -> None:

@@ -25,7 +25,9 @@ def fresh_table() -> Table:
 
 def add(table: Table, at: int, name: str = "") -> str:
     identity = name or f"{at}"
-    table.put(Key(f"T#ten#D#{identity}", "E#"), {"at": at, **indexed(table, "ten", "EVENT", at, identity)})
+    table.put(
+        Key(f"T#ten#D#{identity}", "E#"), {"at": at, **indexed(table, "ten", "EVENT", at, identity)}
+    )
     return identity
 
 
@@ -55,7 +57,9 @@ def walk(table: Table, limit: int, **options: object) -> list[int]:
     raise AssertionError("the listing never ends")
 
 
-moments = st.lists(st.integers(0, 400).map(lambda d: START + d * DAY // 2), unique=True, max_size=40)
+moments = st.lists(
+    st.integers(0, 400).map(lambda d: START + d * DAY // 2), unique=True, max_size=40
+)
 
 
 @given(moments, st.integers(1, 12))
@@ -162,7 +166,7 @@ def test_another_tenants_things_are_not_listed() -> None:
 
 
 @given(st.integers(0, 30), st.integers(1, 12), st.booleans())
-def test_pages_of_one_partition_join_to_all_that_is_kept(count: int, limit: int, odd: bool) -> None:  # noqa: FBT001
+def test_pages_of_one_partition_join_to_all_that_is_kept(count: int, limit: int, odd: bool) -> None:
     table = fresh_table()
     for n in range(count):
         table.put(Key("p", to_rfc3339(START + n)), {"n": n})
@@ -170,7 +174,9 @@ def test_pages_of_one_partition_join_to_all_that_is_kept(count: int, limit: int,
     after = None
 
     while True:
-        got = within(table, "p", "", "", limit=limit, after=after, keep=lambda i: not odd or i["n"] % 2)
+        got = within(
+            table, "p", "", "", limit=limit, after=after, keep=lambda i: not odd or i["n"] % 2
+        )
         found += [item["n"] for item in got.items]
         after = got.after
         if after is None:

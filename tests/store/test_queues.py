@@ -48,7 +48,9 @@ def waiting(watched: Watched) -> list[str]:
     return [message.body for message in watched.aws.sqs.queues.get("inbound", {}).values()]
 
 
-@given(st.lists(st.integers(1, MESSAGE_LIMIT), max_size=12) | st.lists(st.integers(1, 20), max_size=40))
+@given(
+    st.lists(st.integers(1, MESSAGE_LIMIT), max_size=12) | st.lists(st.integers(1, 20), max_size=40)
+)
 def test_every_message_arrives_in_batches_within_the_limits(sizes: list[int]) -> None:
     hub, watched = sender()
 

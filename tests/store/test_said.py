@@ -44,7 +44,10 @@ def stored(table: Table, prefix: str) -> list[dict[str, object]]:
 def everything() -> Assembly:
     point = Point("temperature", START, 21, "Cel", None, "good", {})
     return Assembly(
-        segments=[Segment(DEVICE, "k", START, "a", (point,)), Segment(DEVICE, "k", START, "b", facts=(FactAt("name", "x", START),))],
+        segments=[
+            Segment(DEVICE, "k", START, "a", (point,)),
+            Segment(DEVICE, "k", START, "b", facts=(FactAt("name", "x", START),)),
+        ],
         events=[EventRecord("e1", DEVICE, "relayr.log", START, {"a": 1})],
         media=[MediaRecord("m1", DEVICE, Media(None, "audio", "r", None, START), START)],
         signals=[SignalRecord(DEVICE, "hot", "raise", START, "s1", "hot", "major", None)],
@@ -67,7 +70,10 @@ def test_a_segment_is_read_as_it_was_written(segment: Segment) -> None:
 @given(segments())
 def test_readings_of_one_series_keep_their_order(segment: Segment) -> None:
     table = fresh_table()
-    series = tuple(p._replace(metric="relayr.n", unit=None, window_ms=None, quality="good", attributes={}) for p in segment.points)
+    series = tuple(
+        p._replace(metric="relayr.n", unit=None, window_ms=None, quality="good", attributes={})
+        for p in segment.points
+    )
 
     said.write(table, "ten", Assembly(segments=[replace(segment, points=series)]), FIRST)
 
@@ -134,7 +140,9 @@ def test_history_is_corrected_under_its_key_and_keeps_where_it_came_from(
 ) -> None:
     wrong = everything()
     right = everything()
-    right.segments[0] = replace(wrong.segments[0], points=(wrong.segments[0].points[0]._replace(value=70),))
+    right.segments[0] = replace(
+        wrong.segments[0], points=(wrong.segments[0].points[0]._replace(value=70),)
+    )
     said.write(table, "ten", wrong, FIRST)
 
     said.write(table, "ten", right, FIXED)

@@ -44,7 +44,11 @@ def test_nothing_that_is_no_json_is_packed() -> None:
         pack(float("nan"))
 
 
-@given(st.one_of(st.text(), st.binary(), st.booleans(), st.integers(-(2**60), 2**60), st.floats(-1e9, 1e9)))
+@given(
+    st.one_of(
+        st.text(), st.binary(), st.booleans(), st.integers(-(2**60), 2**60), st.floats(-1e9, 1e9)
+    )
+)
 def test_an_attribute_keeps_its_value_and_type(value: Any) -> None:
     plain = unmarshal({"a": marshal(value)})["a"]
 
@@ -93,7 +97,7 @@ def test_many_items_are_read_in_batches_and_missing_ones_left_out(table: Table) 
 
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize("limit", [1, 2, 7, 100])
-def test_pages_join_to_the_whole_range(table: Table, limit: int, descending: bool) -> None:  # noqa: FBT001
+def test_pages_join_to_the_whole_range(table: Table, limit: int, descending: bool) -> None:
     for n in range(10):
         table.put(Key("p", f"{n}"), {})
         table.put(Key("q", f"{n}"), {})
@@ -109,7 +113,9 @@ def test_a_range_with_its_ends_the_wrong_way_round_is_empty(table: Table) -> Non
     assert table.query("p", "6", "4") == ([], None)
 
 
-@pytest.mark.parametrize(("low", "high", "found"), [("", "", "135"), ("3", "", "35"), ("", "3", "13")])
+@pytest.mark.parametrize(
+    ("low", "high", "found"), [("", "", "135"), ("3", "", "35"), ("", "3", "13")]
+)
 def test_an_open_end_of_a_range_is_open(table: Table, low: str, high: str, found: str) -> None:
     for sk in "135":
         table.put(Key("p", sk), {})

@@ -33,7 +33,10 @@ class Embedded:
     def client(self, service: str) -> Any:
         """Return a new client of a service."""
         settings = ClientConfig(retries={"mode": "standard", "max_attempts": 1})
-        return self.session.client(service, endpoint_url=self.endpoint_url, config=settings)
+        made: Any = self.session.client(  # type: ignore[call-overload]
+            service, endpoint_url=self.endpoint_url, config=settings
+        )
+        return made
 
     def provisioned(self) -> Provisioned:
         """Return a table, queues and a bucket that nobody else uses."""

@@ -151,7 +151,8 @@ class FakeDynamoDB:
                 for i in items
                 if (_order(i, sk_name) > place if later else _order(i, sk_name) < place)
             ]
-        page, size = [], 0
+        page: list[Item] = []
+        size = 0
         for item in items:
             if len(page) == request.get("Limit", len(items)) or size > _PAGE:
                 break

@@ -12,8 +12,8 @@ Path = tuple[str | int, ...]
 
 # Values beside which code goes wrong.  All of them can come out of `decode`.
 ODD: tuple[Any, ...] = (
-    None, True, False, 0, 1, -1, 2, 255, 65_535, 2**31, -(2**31), 2**53, -(2**53), 2**53 - 1, 10**12, 10**15,
-    0.1, -0.5, 1e-300, 5e-324, 1e300, -1e300, 1.7976931348623157e308, 12345678901234567890.0,
+    None, True, False, 0, 1, -1, 2, 255, 65_535, 2**31, -(2**31), 2**53, -(2**53), 2**53 - 1, 10**12,
+    10**15, 0.1, -0.5, 1e-300, 5e-324, 1e300, -1e300, 1.7976931348623157e308, 12345678901234567890.0,
     math.nan, math.inf, -math.inf, 1_657_195_118, 1_657_195_118_251, 1_657_195_118.251, 253_402_300_800_000,
     "", " ", "0", "1", "-1", "1.5", "1e400", "NaN", "null", "true", "on", "off", "online", "\x00", "\ufffd", "ü",
     "\U0001f600", "a.b", "a#b", "a/b/c", "..", "$", "#", "{}", "[]", "%s%n", "' OR 1=1", "../../etc/passwd",
@@ -23,32 +23,67 @@ ODD: tuple[Any, ...] = (
     [], {}, [None], [[]], [{}], {"": None}, {"a": 1}, [1, 2, 3], ["a", "b"], [True, "x", None, 1.5],
     {"value": 1}, {"password": "x"}, {"imsi": "1"}, {"a": {"b": {"c": [1, {"d": "e"}]}}}, [[[[1]]]],
 )  # fmt: skip
-_WORDS = ("temperature", "humidity", "value", "id", "type", "data", "timestamp", "tsmId", "tsmTs", "deviceId", "name")
+_WORDS = (
+    "temperature",
+    "humidity",
+    "value",
+    "id",
+    "type",
+    "data",
+    "timestamp",
+    "tsmId",
+    "tsmTs",
+    "deviceId",
+    "name",
+)
 
 
 def anything(rng: random.Random, depth: int = 0) -> Any:
     """Return any JSON value, the odd ones above all."""
-    choice = rng.random()
-    if choice < 0.55:
-        return rng.choice(ODD)
-    if choice < 0.65:
-        return rng.randint(-(10 ** rng.randint(0, 15)), 10 ** rng.randint(0, 15))
-    if choice < 0.75:
-        return rng.uniform(-1, 1) * 10.0 ** rng.randint(-20, 300)
-    if choice < 0.85:
-        return "".join(rng.choices(string.printable + "üß\u2028\U0001f600\x00", k=rng.randint(0, 40)))
-    if choice < 0.86:
-        return rng.choice("xü\U0001f600\x01 ") * rng.choice((255, 256, 1025, 2048, 9000))
-    if choice < 0.8605:
-        return rng.choice("xü") * 300_000
-    if depth > 3:
-        return None
-    if choice < 0.93:
-        return [anything(rng, depth + 1) for _ in range(rng.randint(0, 4))]
-    return {
-        rng.choice((*_WORDS, "x" * rng.randint(0, 300))): anything(rng, depth + 1)
-        for _ in range(rng.randint(0, 4))
-    }
+    (kind,) = rng.choices(tuple(_KINDS), tuple(_KINDS.values()))
+    return kind(rng, depth)
+
+
+def _odd(rng: random.Random, _: int) -> Any:
+    return rng.choice(ODD)
+
+
+def _integer(rng: random.Random, _: int) -> int:
+    return rng.randint(-(10 ** rng.randint(0, 15)), 10 ** rng.randint(0, 15))
+
+
+def _real(rng: random.Random, _: int) -> float:
+    return rng.uniform(-1, 1) * 10.0 ** rng.randint(-20, 300)
+
+
+def _text(rng: random.Random, _: int) -> str:
+    letters = string.printable + "üß\u2028\U0001f600\x00"
+    return "".join(rng.choices(letters, k=rng.randint(0, 40)))
+
+
+def _long_text(rng: random.Random, _: int) -> str:
+    return rng.choice("xü\U0001f600\x01 ") * rng.choice((255, 256, 1025, 2048, 9000))
+
+
+def _huge_text(rng: random.Random, _: int) -> str:
+    return rng.choice("xü") * 300_000
+
+
+def _array(rng: random.Random, depth: int) -> list[Any]:
+    return [] if depth > DEEP else [anything(rng, depth + 1) for _ in range(rng.randint(0, 4))]
+
+
+def _object(rng: random.Random, depth: int) -> dict[str, Any]:
+    if depth > DEEP:
+        return {}
+    names = [rng.choice((*_WORDS, "x" * rng.randint(0, 300))) for _ in range(rng.randint(0, 4))]
+    return {name: anything(rng, depth + 1) for name in names}
+
+
+DEEP = 3
+_KINDS = {
+    _odd: 550, _integer: 100, _real: 100, _text: 100, _long_text: 10, _huge_text: 0.5, _array: 70, _object: 70,
+}  # fmt: skip
 
 
 def leaves_of(value: Any, path: Path = ()) -> list[Path]:

@@ -19,7 +19,9 @@ from chalicelib.config import Config
 from tests.support.fake_aws import Clock, FakeAws, FakeMessage, Faults, error
 
 INBOUND, DELIVERIES, DEAD = "inbound", "deliveries", "dead"
-CONFIG = Config("hub", INBOUND, DELIVERIES, DEAD, "archive", retry_schedule=(1, 2, 4), keep_all=True)
+CONFIG = Config(
+    "hub", INBOUND, DELIVERIES, DEAD, "archive", retry_schedule=(1, 2, 4), keep_all=True
+)
 VISIBILITY = 30_000
 Handler = Callable[[dict[str, Any], Hub], dict[str, Any]]
 
@@ -109,7 +111,9 @@ class Simulation:
             self.rate = 0.0
         self.aws = FakeAws(self.faults, self.clock)
         self.hub = Hub(CONFIG, self.aws.client, self.clock)
-        self.positions = {name: 0 for name in ("project", "dispatch") if name in self.handlers}
+        self.positions: dict[str, int] = {
+            name: 0 for name in ("project", "dispatch") if name in self.handlers
+        }
 
     def fresh_process(self) -> None:
         """Start anew without what a process remembers, as after a crash or on another machine."""

@@ -14,15 +14,11 @@ DEVICE = "relayr:d1"
 CONDITION = "too hot"
 
 texts = st.text(st.characters(codec="utf-8"), max_size=12)
-numbers = st.one_of(
-    st.integers(-(2**53), 2**53), st.floats(allow_nan=False, allow_infinity=False)
-)
+numbers = st.one_of(st.integers(-(2**53), 2**53), st.floats(allow_nan=False, allow_infinity=False))
 leaves = st.one_of(st.none(), st.booleans(), numbers, texts)
 json_values: st.SearchStrategy[Any] = st.recursive(
     leaves,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=4), st.dictionaries(texts, inner, max_size=4)
-    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(texts, inner, max_size=4)),
     max_leaves=12,
 )
 moments = st.integers(-62_135_596_800_000, 253_402_300_799_999)
@@ -36,7 +32,10 @@ attributes = st.dictionaries(
 @st.composite
 def points(draw: st.DrawFn, at: st.SearchStrategy[int] = moments) -> Point:
     return Point(
-        draw(st.sampled_from(("temperature", "occupied", "relayr.rpm")) | texts.map("relayr.".__add__)),
+        draw(
+            st.sampled_from(("temperature", "occupied", "relayr.rpm"))
+            | texts.map("relayr.".__add__)
+        ),
         draw(at),
         draw(st.one_of(st.booleans(), numbers)),
         draw(st.sampled_from(("Cel", "1", None))),
@@ -57,7 +56,9 @@ def segments(draw: st.DrawFn) -> Segment:
     )
     first = min(row.at for row in (found or facts))
     name = digest(draw(texts), length=10)
-    return Segment(DEVICE, draw(st.sampled_from(("measurements", "12100", ""))), first, name, found, facts)
+    return Segment(
+        DEVICE, draw(st.sampled_from(("measurements", "12100", ""))), first, name, found, facts
+    )
 
 
 @st.composite
