@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from chalicelib import telemetry
 from tests.support.embedded import Embedded, running
 
 # A slow machine is no reason to fail; what was found before is replayed by the printed seed.
-settings.register_profile("hub", deadline=None, database=None)
+settings.register_profile(
+    "hub", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("hub")
 
 

@@ -37,7 +37,15 @@ from chalicelib.store.integrations import Integration
 from chalicelib.store.table import Plain, table_of, unmarshal
 from tests.support.examples import Example, example, examples
 from tests.support.fake_aws import FakeAws
-from tests.support.simulation import CONFIG, DELIVERIES, INBOUND, Crash, CrashAt, Simulation
+from tests.support.simulation import (
+    CONFIG,
+    DELIVERIES,
+    INBOUND,
+    Crash,
+    CrashAt,
+    Handler,
+    Simulation,
+)
 
 pytestmark = pytest.mark.usefixtures("quiet")
 

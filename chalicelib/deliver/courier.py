@@ -174,9 +174,17 @@ class Courier:
             outbox.schedule(self._hub, row)
         else:
             self._hands.sleep(max(0, row.next_attempt_at - now) / 1000)
+            # Somebody may have deleted or disabled it meanwhile.
+            integration = self._standings.now(tenant, integration_id).integration
+            if integration is None:
+                deliveries.forget(self._table, row)
+                return
+            if not integration.enabled:
+                self._store(replace(row, next_attempt_at=None))
+                return
             events = deliveries.events_of(self._table, row)
-            outcome = self._attempt(standing.integration, row, events, tally)
-            self._settle(standing.integration, row, outcome)
+            outcome = self._attempt(integration, row, events, tally)
+            self._settle(integration, row, outcome)
 
     # --- one attempt and what follows -------------------------------------------------------------------
 

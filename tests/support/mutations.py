@@ -82,7 +82,8 @@ def _object(rng: random.Random, depth: int) -> dict[str, Any]:
 
 DEEP = 3
 _KINDS = {
-    _odd: 550, _integer: 100, _real: 100, _text: 100, _long_text: 10, _huge_text: 0.5, _array: 70, _object: 70,
+    _odd: 550, _integer: 100, _real: 100, _text: 100, _long_text: 10, _huge_text: 0.5,
+    _array: 70, _object: 70,
 }  # fmt: skip
 
 
