@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from chalicelib import vendors
 from chalicelib.api.calls import Call
 from chalicelib.api.problems import invalid, not_found
+from chalicelib.model.addresses import problem
 from chalicelib.model.times import to_rfc3339
 from chalicelib.security import hashed, new_id, new_secret
 from chalicelib.store import connections
@@ -22,6 +23,7 @@ def create(call: Call) -> Any:
     if given["vendor"] not in vendors.names():
         known = ", ".join(vendors.names())
         raise invalid("/vendor", f"unknown vendor; known: {known}")
+    _check(call, given)
     secret = new_secret()
     connection = Connection(
         id=new_id("con"),
@@ -51,6 +53,7 @@ def read(call: Call) -> Any:
 def change(call: Call) -> Any:
     """Change a connection's name or settings."""
     given = call.given()
+    _check(call, given)
     return _json(call, _changed(call, lambda connection: replace(connection, **given)))
 
 
@@ -74,6 +77,14 @@ def rotate(call: Call) -> Any:
 
     _changed(call, rotated)
     return {"secret": secret}
+
+
+def _check(call: Call, given: Mapping[str, Any]) -> None:
+    """Refuse a vendor's address that nothing may be sent to."""
+    url = given.get("settings", {}).get("base_url")
+    detail = problem(url, call.hub.config.private_targets) if url is not None else None
+    if detail is not None:
+        raise invalid("/settings/base_url", detail)
 
 
 def _existing(call: Call) -> Connection:
