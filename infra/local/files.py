@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import IO, Any
 
-from infra.local.mistakes import MistakeError
+from infra.local.mistakes import MistakeError, no_space
 
 _PROBE = 1024 * 1024
 
@@ -36,7 +36,9 @@ class Folder:
         for folder in {self.root, self.kept}:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-            except (FileExistsError, NotADirectoryError, PermissionError) as error:
+            except OSError as error:
+                if no_space(error):
+                    raise
                 raise MistakeError(f"cannot keep files in {folder}: {error.strerror}") from error
             probe = folder / f".room.{os.getpid()}"
             try:

@@ -44,9 +44,13 @@ def read(environment: Mapping[str, str]) -> Switches:
         schedule(retries)
     except ValueError as error:
         raise MistakeError(str(error)) from error
+    port = _port(environment, "PORT", _PORT)
+    mqtt_port = _port(environment, "MQTT_PORT", _MQTT_PORT)
+    if port and port == mqtt_port:
+        raise MistakeError(f"PORT and MQTT_PORT are both {port}: choose two different ports")
     return Switches(
-        port=_port(environment, "PORT", _PORT),
-        mqtt_port=_port(environment, "MQTT_PORT", _MQTT_PORT),
+        port=port,
+        mqtt_port=mqtt_port,
         state=Path(state) if state else None,
         samples=_one_of(environment, "SAMPLES", ("1", "0")) == "1",
         retry_schedule=retries,

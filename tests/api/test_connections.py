@@ -66,6 +66,7 @@ def test_name_and_settings_can_be_changed(tenant: Any) -> None:
         ({"auth_header": "a b"}, "/settings/auth_header"),
         ({"base_url": "ftp://example.com"}, "/settings/base_url"),
         ({"base_url": "https://u:p@example.com"}, "/settings/base_url"),
+        ({"base_url": "https://169.254.169.254"}, "/settings/base_url"),
     ],
 )
 def test_wrong_settings_are_422(tenant: Any, settings: Any, pointer: str) -> None:
