@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from chalicelib.model.decode import compress, gunzip
 from chalicelib.model.digests import digest
@@ -95,4 +96,5 @@ def _read(
 
 
 def _prefix(tenant: str, connection_id: str, hour: int) -> str:
-    return f"raw/{tenant}/{connection_id}/{to_rfc3339(hour)[:13]}/"
+    # An id that came by MQTT may be anything, until a connection answers to it.
+    return f"raw/{tenant}/{quote(connection_id[:64], safe='')}/{to_rfc3339(hour)[:13]}/"

@@ -26,7 +26,7 @@ def read(connection: Connection, envelope: Envelope) -> Reading:
     where = (connection.vendor, connection.id, envelope.received_at)
     try:
         data = gunzip(envelope.body) if is_gzip(envelope.body) else envelope.body
-        body = decode(data) if data.strip() else None
+        body = decode(data, any_depth=True) if data.strip() else None
     except (MalformedPayloadError, TooLargeError) as error:
         refused = [Outcome(Item("payload", None), rejected=Rejected("$", str(error)))]
         return Reading(assemble(*where, refused, connection.settings), decoded=False)

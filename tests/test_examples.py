@@ -43,7 +43,7 @@ def records_of(vendor: str, example: dict[str, Any]) -> Assembly:
     data = body_of(example)
     data = gunzip(data) if is_gzip(data) else data
     try:
-        body = decode(data) if data else None
+        body = decode(data, any_depth=True) if data else None
     except MalformedPayloadError as error:
         outcomes = [Outcome(Item("payload", None), rejected=Rejected("$", error.reason))]
         return assemble(vendor, CONNECTION, received_at, outcomes, settings)

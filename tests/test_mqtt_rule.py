@@ -13,7 +13,9 @@ RULE = Path(__file__).parent.parent / "infra" / "resources.json"
 
 
 def test_what_the_rule_selects_is_what_an_envelope_is_read_from() -> None:
-    sql = json.loads(RULE.read_text())["Resources"]["MqttInbound"]["Properties"]["TopicRulePayload"]["Sql"]
+    sql = json.loads(RULE.read_text())["Resources"]["MqttInbound"]["Properties"][
+        "TopicRulePayload"
+    ]["Sql"]
     values = {
         "encode(*, 'base64')": base64.b64encode(b"[1]").decode(),
         "topic()": "hub/con_a/devices/d/measurements",

@@ -1,4 +1,4 @@
-"""A batch of the deliveries queue: every message by itself, so that one slow endpoint delays no other."""
+"""A batch of the deliveries queue: its messages side by side, each by itself."""
 
 from __future__ import annotations
 

@@ -4,6 +4,10 @@ Sorted by their moments (a raise before a clear of the same moment), signals cut
 first raise opens one, later raises update it, the next clear closes it.  A clear without an open alert
 is kept as a signal and makes no alert; a late raise before a known clear makes an alert that is
 already cleared, so nothing ever re-opens.
+
+What an operator says answers the raises known then: it stands at the last of their moments, on the
+vendor's clock, and ``noted_at`` keeps our own.  So a raise that is later by the vendor's clock is new,
+however far that clock is behind.
 """
 
 from __future__ import annotations
@@ -74,10 +78,10 @@ def fold(signals: Iterable[SignalRecord]) -> list[Alert]:
             else:
                 _update(current, signal)
         elif signal.action == "clear" and current is not None:
-            current.cleared = (signal.at, signal.by, _note(signal))
+            current.cleared = _mark_of(signal)
         elif signal.action == "acknowledge" and alerts and alerts[-1].acknowledged is None:
             # Perhaps cleared by now: an operator saw it active, and the vendor's clear came late.
-            alerts[-1].acknowledged = (signal.at, signal.by, _note(signal))
+            alerts[-1].acknowledged = _mark_of(signal)
     return alerts
 
 
@@ -101,8 +105,9 @@ def _update(alert: Alert, signal: SignalRecord) -> None:
     alert.message = signal.message if signal.message is not None else alert.message
 
 
-def _note(signal: SignalRecord) -> str | None:
-    return signal.message if signal.by is not None else None
+def _mark_of(signal: SignalRecord) -> tuple[int, str | None, str | None]:
+    note = signal.message if signal.by is not None else None
+    return (signal.at if signal.noted_at is None else signal.noted_at, signal.by, note)
 
 
 def _mark(mark: tuple[int, str | None, str | None] | None) -> dict[str, Any] | None:

@@ -125,6 +125,8 @@ class SignalRecord:
     message: str | None = None
     by: str | None = None  # the operator, None for the vendor
     source: str = "vendor"
+    noted_at: int | None = None
+    """When an operator spoke; ``at`` is then the vendor's moment that this answers."""
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from typing import Any
 from chalicelib.model.records import MalformedPayloadError
 
 DEPTH = 64
+TOO_DEEP = f"nested deeper than {DEPTH}"
 BODY_LIMIT = 4 * 1024 * 1024
 """Bytes of a payload after decompression."""
 _EXACT = 2**53
@@ -61,21 +62,44 @@ def compress(data: bytes) -> bytes:
     return gzip.compress(data, 6, mtime=0)
 
 
-def decode(data: bytes) -> Any:
-    """Return the JSON value of a payload's bytes.  Raises :class:`MalformedPayloadError`."""
+def decode(data: bytes, *, any_depth: bool = False) -> Any:
+    """Return the JSON value of a payload's bytes.  Raises :class:`MalformedPayloadError`.
+
+    ``any_depth`` leaves it to the caller to refuse what :func:`is_deep` says is nested too deep.
+    """
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise MalformedPayloadError("not UTF-8 text") from error
     try:
         value = json.loads(text, parse_int=_integer, parse_float=_real, parse_constant=_constant)
+        if "\\ud" in text or "\\uD" in text:
+            value = without_surrogates(value)
     except RecursionError as error:
-        raise MalformedPayloadError(f"nested deeper than {DEPTH}") from error
+        raise MalformedPayloadError(TOO_DEEP) from error
     except ValueError as error:
         raise MalformedPayloadError(f"illegal JSON: {error}") from error
-    if _too_deep(value):
-        raise MalformedPayloadError(f"nested deeper than {DEPTH}")
-    return without_surrogates(value) if "\\ud" in text or "\\uD" in text else value
+    if not any_depth and is_deep(value):
+        raise MalformedPayloadError(TOO_DEEP)
+    return value
+
+
+def is_deep(value: Any, allowed: int = DEPTH) -> bool:
+    """Say whether a JSON value is nested deeper than ``allowed``."""
+    level = [value]
+    while level:
+        containers = [inner for inner in level if isinstance(inner, dict | list)]
+        if not containers:
+            return False
+        allowed -= 1
+        if allowed < 0:
+            return True
+        level = [
+            child
+            for inner in containers
+            for child in (inner.values() if isinstance(inner, dict) else inner)
+        ]
+    return False
 
 
 def redacted(value: Any, *, identifiers: bool = False) -> Any:
@@ -155,20 +179,3 @@ _CONSTANTS: Mapping[str, float] = {
     "-Infinity": -math.inf,
 }
 _constant: Callable[[str], float] = _CONSTANTS.__getitem__
-
-
-def _too_deep(value: Any) -> bool:
-    level, depth = [value], 0
-    while level:
-        containers = [inner for inner in level if isinstance(inner, dict | list)]
-        if not containers:
-            return False
-        depth += 1
-        if depth > DEPTH:
-            return True
-        level = [
-            child
-            for inner in containers
-            for child in (inner.values() if isinstance(inner, dict) else inner)
-        ]
-    return False

@@ -117,9 +117,18 @@ def as_json(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def find(table: Table, tenant: str, identity: str) -> Plain | None:
-    """Return the stored alert of an id, or ``None``."""
+    """Return the stored alert of an id, or ``None``.
+
+    Where an earlier raise came late, the alert begins earlier and has another id: its former id still
+    finds it.
+    """
     pointer = table.get(keys.pointer(tenant, identity))
-    return table.get(Key(pointer["at_pk"], pointer["at_sk"])) if pointer else None
+    if pointer is None:
+        return None
+    pk, sk = pointer["at_pk"], pointer["at_sk"]
+    condition = sk[: sk.rindex("#") + 1]
+    found, _ = table.query(pk, condition, sk, descending=True, limit=1, consistent=True)
+    return found[0] if found else None
 
 
 def signal(table: Table, tenant: str, record: SignalRecord, source: Provenance) -> None:

@@ -72,7 +72,7 @@ def write(table: Table, tenant: str, assembly: Assembly, source: Provenance) -> 
     for event in assembly.events:
         key = keys.event(tenant, event.device_id, event.at, event.id)
         index = indexed(table, tenant, "EVENT", event.at, event.id)
-        _remember(table, key, pack([event.type, event.data]), source, index)
+        _remember(table, key, pack([event.type, event.data], sort_keys=True), source, index)
     for media in assembly.media:
         key = keys.media(tenant, media.device_id, media.at, media.id)
         index = indexed(table, tenant, "MEDIA", media.at, media.id)
@@ -87,7 +87,8 @@ def _remember(
 ) -> None:
     always: Plain = {"d": data, "v": source.adapter_version, **(index or {})}
     once: Plain = {"p": source.receipt_id, "c": source.connection_id}
-    if not table.hub.config.keep_all:
+    # Signals never expire: an alert may stay open for longer than anything else is kept.
+    if not table.hub.config.keep_all and not key.sk.startswith(keys.SIGNAL):
         once["expires_at"] = (source.received_at + RETENTION) // 1000
     table.remember(key, always, once)
 
@@ -172,6 +173,7 @@ def _pack_signal(signal: SignalRecord) -> bytes:
             signal.message,
             signal.by,
             signal.source,
+            signal.noted_at,
         ]
     )
 
@@ -180,6 +182,8 @@ def signal_of(item: Mapping[str, Any]) -> SignalRecord:
     """Return the alert signal that a stored item holds."""
     _, device_id = keys.device_of(item["pk"])
     _, _, at, name = item["sk"].split("#", 3)
-    key, action, title, severity, message, by, source = unpack(item["d"])
+    key, action, title, severity, message, by, source, noted_at = unpack(item["d"])
     moment = from_rfc3339(at) or 0
-    return SignalRecord(device_id, key, action, moment, name, title, severity, message, by, source)
+    return SignalRecord(
+        device_id, key, action, moment, name, title, severity, message, by, source, noted_at
+    )

@@ -196,9 +196,16 @@ def unmarshal(item: Mapping[str, Any]) -> Plain:
     return {name: _plain(typed) for name, typed in item.items()}
 
 
-def pack(value: Any) -> bytes:
-    """Return JSON bytes, compressed where that makes them smaller.  Equal values give equal bytes."""
-    raw = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+def pack(value: Any, *, sort_keys: bool = False) -> bytes:
+    """Return JSON bytes, compressed where that makes them smaller.
+
+    With ``sort_keys`` equal values give equal bytes, whatever order the vendor wrote the keys in;
+    without, the order of the keys is kept.
+    """
+    text = json.dumps(
+        value, separators=(",", ":"), ensure_ascii=False, allow_nan=False, sort_keys=sort_keys
+    )
+    raw = text.encode()
     small = zlib.compress(raw, 6)
     return small if len(small) < len(raw) else raw
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from chalicelib.model.decode import DEPTH, TOO_DEEP, is_deep
 from chalicelib.model.records import MalformedPayloadError, Record, Rejected
 
 _log = logging.getLogger(__name__)
@@ -104,7 +105,11 @@ def normalize(vendor: str, payload: Payload) -> Iterator[Outcome]:
     except MalformedPayloadError as error:
         yield Outcome(Item("payload", None), rejected=Rejected(_at("$", error.path), error.reason))
         return
+    deep = is_deep(payload.body)
     for item in items:
+        if deep and is_deep(item.body, DEPTH - item.path.count(".") - item.path.count("[")):
+            yield Outcome(item, rejected=Rejected(item.path, TOO_DEEP))
+            continue
         try:
             yield Outcome(item, tuple(found.normalize(item, payload)))
         except MalformedPayloadError as error:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.model.times import to_rfc3339
+from chalicelib.model.times import from_rfc3339, to_rfc3339
 
 
 @pytest.fixture
@@ -67,11 +67,21 @@ def test_acknowledging_again_after_the_clear_is_fine(tenant: Any, alert: str) ->
 
 
 def test_a_repeated_raise_leaves_a_cleared_alert_cleared(tenant: Any, alert: str) -> None:
-    raised_at = tenant.clock.now - 60_000
+    raised_at = from_rfc3339(tenant.get(alert)["raised_at"])
     tenant.post(f"{alert}/clear")
     tenant.alerted("a", "leak", raised_at)
 
     assert [row["state"] for row in tenant.get("/v1/alerts")["data"]] == ["cleared"]
+
+
+def test_a_later_raise_of_a_clock_that_is_behind_is_a_new_alert(tenant: Any, alert: str) -> None:
+    raised_at = from_rfc3339(tenant.get(alert)["raised_at"])
+    tenant.post(f"{alert}/clear")
+    assert raised_at is not None
+    tenant.alerted("a", "leak", raised_at + 1000)
+
+    states = [row["state"] for row in tenant.get("/v1/alerts")["data"]]
+    assert states == ["active", "cleared"]
 
 
 def test_a_later_raise_is_a_new_alert(tenant: Any, alert: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from chalicelib.model.digests import digest
 from tests.support.strategies import CONDITION, DEVICE, START, signals
 
 
-def signal(action: str, second: int, by: str | None = None, **more: str) -> SignalRecord:
+def signal(action: str, second: int, by: str | None = None, **more: Any) -> SignalRecord:
     at = START + second * 1000
     name = digest(action, at, by, more, length=10)
     return SignalRecord(DEVICE, CONDITION, action, at, name, by=by, **more)

@@ -99,7 +99,7 @@ def cleared(second: int) -> SignalRecord:
     return SignalRecord(DEVICE, CONDITION, "clear", START + second * 1000, f"c{second}")
 
 
-def test_an_alert_is_found_by_its_id_until_an_earlier_raise_takes_its_place() -> None:
+def test_an_alert_is_found_by_its_former_id_after_an_earlier_raise_has_come() -> None:
     table = fresh_table()
     hear(table, raised(5))
     (first,) = stored(table)
@@ -110,7 +110,9 @@ def test_an_alert_is_found_by_its_id_until_an_earlier_raise_takes_its_place() ->
 
     assert found is not None
     assert alerts.alert_of(found) == first
-    assert alerts.find(table, "ten", first.id) is None
+    former = alerts.find(table, "ten", first.id)
+    assert former is not None
+    assert alerts.alert_of(former) == second
     assert second.raised_at == START + 3000
     assert alerts.find(table, "other", second.id) is None
 

@@ -159,9 +159,10 @@ def test_items_expire_400_days_after_their_first_arrival(table: Table) -> None:
     said.write(table, "ten", everything(), FIRST)
     said.write(table, "ten", everything(), AGAIN)
 
-    moments_of_end = {item["expires_at"] for item in stored(table, "E") + stored(table, "S#")}
+    moments_of_end = {item["expires_at"] for item in stored(table, "E") + stored(table, "M#")}
 
     assert moments_of_end == {(START + 400 * DAY) // 1000}
+    assert all("expires_at" not in item for item in stored(table, "S#"))
 
 
 def test_tenants_share_no_item(table: Table) -> None:

@@ -68,13 +68,13 @@ def _item(call: Call) -> Plain:
 
 def _signal(call: Call, item: Plain, alert: Alert, action: str) -> Any:
     """Store what the operator says as a signal, fold it as project will, and show the result."""
-    # A vendor's clock may be ahead: what an operator does comes after what it answers.
-    at = max(call.hub.now(), alert.updated_at)
+    at = alert.updated_at
     signal = SignalRecord(
         device_id=alert.device_id,
         key=alert.key,
         action=action,
         at=at,
+        noted_at=max(call.hub.now(), at),
         digest=new_id(action),
         message=call.body.note,
         by=call.caller.name,

@@ -18,7 +18,6 @@ from chalicelib.vendors.haltian.rest_answers import alert_history, thing
 
 CARRIERS = frozenset({"tsmGw", "tsmGwTs", "tsmCloudTs", "tsmAp"})
 """Who forwarded a packet and when: differs between two gateways that heard the same packet."""
-_NO_IDENTITY = CARRIERS | {"deploymentGroupId"}  # on MQTT, often not on HTTPS
 _GATEWAY_SILENCE = 6 * 3600
 _SENSOR_SILENCE = 2 * 3600
 
@@ -81,7 +80,7 @@ def _item(body: Any, path: str, topic: _Topic) -> Item:
         kind = "alerts" if "alert_type" in body and "alerts" in body else "message"
     else:
         kind = str(tsm_id)
-    identity = {key: value for key, value in body.items() if key not in _NO_IDENTITY}
+    identity = {key: value for key, value in body.items() if key not in CARRIERS}
     return Item(kind, body, path, identity)
 
 

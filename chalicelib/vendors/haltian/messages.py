@@ -141,7 +141,7 @@ def model_of(tuid: str) -> str | None:
     return MODELS.get(tuid[:6]) or MODELS.get(tuid[:4])
 
 
-def _values(value: Any, *, grid: bool) -> Iterator[tuple[Value, Mapping[str, str]]]:
+def _values(value: Any, *, grid: bool) -> Iterator[tuple[Value, Mapping[str, int]]]:
     """Yield the number of a field, or those of a 4 x 4 grid (rows, or all sixteen in one list)."""
     if is_value(value):
         yield value, {}
@@ -151,7 +151,7 @@ def _values(value: Any, *, grid: bool) -> Iterator[tuple[Value, Mapping[str, str
         for y, row in enumerate(rows[:4]):
             for x, cell in enumerate(row[:4] if isinstance(row, list) else ()):
                 if is_value(cell):
-                    yield cell, {"cell": str(4 * y + x)}
+                    yield cell, {"cell": 4 * y + x}
 
 
 def _measurement(
@@ -188,8 +188,9 @@ def _neighbour(body: Message, device: str, at: int | None) -> list[Record]:
     return [Measurement(device, "signal_rssi", value, at, "dBm", attributes=attributes)]
 
 
-def _position(body: Message, device: str, at: int | None) -> list[Record]:
-    return place(body.get("lat"), body.get("lon"), device, at)
+def _position(body: Message, device: str, at: int | None) -> list[Record] | None:
+    # Coordinates that are none leave the message an event: nothing is dropped for being unreadable.
+    return place(body.get("lat"), body.get("lon"), device, at) or None
 
 
 # Power on and network connected; power off and network disconnected.

@@ -170,7 +170,7 @@ def classification(entry: Entry, _settings: Mapping[str, Any]) -> Iterator[Recor
     name, unit = metric.name, metric.unit
     for index, value in enumerate(predictions):
         if is_value(value):
-            attributes = {"class": str(index)}
+            attributes = {"class": index}
             yield Measurement(device, name, value, at, unit, window, "good", attributes)
 
 
