@@ -155,7 +155,7 @@ def _values(value: Any, *, grid: bool) -> Iterator[tuple[Value, Mapping[str, int
 
 
 def _measurement(
-    field: Field, value: Value, device: str, at: int | None, attributes: Mapping[str, str]
+    field: Field, value: Value, device: str, at: int | None, attributes: Mapping[str, Any]
 ) -> Measurement:
     known = METRICS.get(field.metric)
     if field.states is not None:
