@@ -67,16 +67,13 @@ def _markers(body: dict[str, Any]) -> Iterator[Item]:
         return
     kind = text(body.get("type"))
     listed = kind in APPLICATIONS
-    if kind is None:
-        yield Item("message", body)
-    elif body.get("payload") is None:
-        yield Item("message" if listed else "other", body)
-    elif listed and text(body.get("stream_id")) is None:
+    if kind is not None and not listed:
+        yield Item("other", body)  # nobody knows what its payload lists: the message is the item
+    elif kind is None or body.get("payload") is None or text(body.get("stream_id")) is None:
         yield Item("message", body)
     else:
         for path, entry in _entries(body, "payload"):
-            name = kind if listed else "other"
-            yield Item(name, entry, path, _identity(body, entry, "event_ts"))
+            yield Item(kind, entry, path, _identity(body, entry, "event_ts"))
 
 
 def _entries(body: dict[str, Any], member: str) -> Iterator[tuple[str, Any]]:

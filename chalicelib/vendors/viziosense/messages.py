@@ -112,10 +112,8 @@ def alert(entry: Entry, envelope: Envelope) -> Iterator[Record]:
 
 
 def unlisted(body: Any, envelope: Envelope) -> Event:
-    """Return the event of an entry (or a whole post) of an application that has no reader."""
-    stated = from_seconds(body.get("event_ts")) if isinstance(body, dict) else None
-    at = stated if stated is not None else envelope.at
-    return Event(envelope.stream, f"{VENDOR}.{envelope.application}", at, body)
+    """Return the event that keeps a whole message of an application that has no reader."""
+    return Event(envelope.stream, f"{VENDOR}.{envelope.application}", envelope.at, body)
 
 
 APPLICATIONS: Mapping[str, Callable[[Entry, Envelope], Iterable[Record]]] = {
