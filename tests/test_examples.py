@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from chalicelib import vendors
-from chalicelib.model.assembly import Assembly, assemble, describe
+from chalicelib.model.assembly import Assembly, assemble
 from chalicelib.model.decode import decode, gunzip, is_gzip
 from chalicelib.model.records import MalformedPayloadError, Rejected
 from chalicelib.model.times import from_rfc3339
+from chalicelib.model.views import describe
 from chalicelib.vendors import Item, Outcome, Payload
 
 CONNECTION = "con_example"

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from chalicelib import vendors
-from chalicelib.model.assembly import Assembly, assemble, measurement_json
+from chalicelib.model.assembly import Assembly, assemble
 from chalicelib.model.metrics import METRICS, refusal
 from chalicelib.model.records import SEVERITIES
 from chalicelib.model.state import Device, Heard, State
+from chalicelib.model.views import measurement_json
 from chalicelib.project.fold import silent_after
 from chalicelib.store import devices, keys, said
 from chalicelib.store.table import Key, pack

@@ -11,16 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from chalicelib.model.alerts import Alert
-from chalicelib.model.assembly import (
-    Point,
-    event_json,
-    measurement_id,
-    measurement_json,
-    media_json,
-)
+from chalicelib.model.assembly import Point, measurement_id
 from chalicelib.model.cloudevents import CloudEvent, about_device
 from chalicelib.model.digests import digest
 from chalicelib.model.state import Device
+from chalicelib.model.views import event_json, measurement_json, media_json
 from chalicelib.store import alerts, devices, keys, said
 from chalicelib.store.table import VERSION
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from chalicelib.model import assembly
+from chalicelib.model import views
 from chalicelib.model.assembly import EventRecord
 from chalicelib.model.times import to_rfc3339
 from chalicelib.store import keys, said
@@ -56,13 +56,13 @@ def media(
 
 def event_as_json(item: Mapping[str, Any]) -> dict[str, Any]:
     """Return a stored event as the API and deliveries show it."""
-    event = assembly.event_json(said.event_of(item))
+    event = views.event_json(said.event_of(item))
     return {**event, "provenance": said.provenance_of(item).as_json()}
 
 
 def media_as_json(item: Mapping[str, Any]) -> dict[str, Any]:
     """Return a stored media reference as the API and deliveries show it."""
-    media = assembly.media_json(said.media_of(item))
+    media = views.media_json(said.media_of(item))
     return {**media, "provenance": said.provenance_of(item).as_json()}
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
-from chalicelib.model.assembly import Point, measurement_json
+from chalicelib.model.assembly import Point
 from chalicelib.model.state import Device
 from chalicelib.model.times import HOUR, from_rfc3339, hour_of, to_rfc3339
+from chalicelib.model.views import measurement_json
 from chalicelib.store import keys, said
 from chalicelib.store.said import Provenance
 from chalicelib.store.table import Plain, Table

@@ -17,13 +17,12 @@ from chalicelib.model.assembly import (
     TEXT_LIMIT,
     Assembly,
     assemble,
-    describe,
     measurement_id,
-    measurement_json,
 )
 from chalicelib.model.decode import decode
 from chalicelib.model.records import AlertSignal, Event, Fact, Measurement, Media, Record, Rejected
 from chalicelib.model.times import DAY, FIRST, HOUR
+from chalicelib.model.views import describe, measurement_json
 from chalicelib.store.said import _pack_media, _pack_segment
 from chalicelib.store.table import pack
 from chalicelib.vendors import Item, Outcome

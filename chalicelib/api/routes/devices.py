@@ -6,9 +6,9 @@ from typing import Any
 
 from chalicelib.api.calls import Call
 from chalicelib.api.problems import not_found
-from chalicelib.model.assembly import measurement_json
 from chalicelib.model.state import Device, State
 from chalicelib.model.times import to_rfc3339
+from chalicelib.model.views import measurement_json
 from chalicelib.store import devices
 from chalicelib.store.said import Provenance
 

@@ -9,16 +9,12 @@ from typing import Any
 from chalicelib import archive, queues, vendors
 from chalicelib.api.calls import Call
 from chalicelib.api.problems import ProblemError, not_found
-from chalicelib.model.assembly import (
-    Assembly,
-    event_json,
-    measurement_json,
-    media_json,
-)
+from chalicelib.model.assembly import Assembly
 from chalicelib.model.decode import redacted
 from chalicelib.model.envelope import Envelope
 from chalicelib.model.receipts import Receipt, parse
 from chalicelib.model.times import to_rfc3339
+from chalicelib.model.views import event_json, measurement_json, media_json
 from chalicelib.reading import read
 from chalicelib.store import connections, deliveries, quarantine
 from chalicelib.store.connections import Connection
