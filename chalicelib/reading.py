@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 from chalicelib import vendors
 from chalicelib.model.assembly import Assembly, assemble
 from chalicelib.model.decode import TooLargeError, decode, gunzip, is_gzip
+from chalicelib.model.digests import digest
 from chalicelib.model.envelope import Envelope
 from chalicelib.model.records import MalformedPayloadError, Rejected
 from chalicelib.store.connections import Connection
+from chalicelib.store.said import Provenance
 from chalicelib.vendors import Item, Outcome, Payload
 
 
@@ -33,3 +35,15 @@ def read(connection: Connection, envelope: Envelope) -> Reading:
     payload = Payload(body, envelope.topic, envelope.query, connection.settings)
     outcomes = vendors.normalize(connection.vendor, payload)
     return Reading(assemble(*where, outcomes, connection.settings), body)
+
+
+def source_of(connection: Connection, receipt_id: str) -> Provenance:
+    """Return where the records come from that :func:`read` makes of a payload now."""
+    version = vendors.adapter(connection.vendor).version
+    return Provenance(connection.id, receipt_id, version, fingerprint(connection))
+
+
+def fingerprint(connection: Connection) -> str:
+    """Return a short text for the way in which a connection's payloads are read now."""
+    version = vendors.adapter(connection.vendor).version
+    return digest(connection.vendor, version, dict(connection.settings), length=5)

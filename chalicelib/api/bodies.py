@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -17,6 +18,7 @@ from pydantic import (
 
 from chalicelib.model import matching
 from chalicelib.model.metrics import METRICS
+from chalicelib.model.times import from_rfc3339
 from chalicelib.model.units import converts
 
 _WEEK = 604_800
@@ -156,6 +158,36 @@ class OverlappingRotation(Body):
     """How long the former signing secret signs as well."""
 
     overlap_seconds: Annotated[int, Field(ge=0, le=_WEEK)] = 86_400
+
+
+def _moment(value: Any) -> int:
+    moment = from_rfc3339(value) if isinstance(value, str) else None
+    if moment is None:
+        raise ValueError("send RFC 3339 with a zone, such as 2026-01-31T12:00:00Z")
+    return moment
+
+
+Moment = Annotated[
+    int,
+    BeforeValidator(_moment, json_schema_input_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""A moment as RFC 3339, read into milliseconds."""
+
+
+class Renormalize(Body):
+    """Which archived payloads go through today's adapter: by arrival, from inclusive, to exclusive."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"from": "2026-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z", "dry_run": True}
+            ]
+        }
+    )
+    start: Moment = Field(alias="from")
+    end: Moment = Field(alias="to")
+    dry_run: bool = False
 
 
 # --- integrations ----------------------------------------------------------------------------------

@@ -93,6 +93,21 @@ ROUTES: tuple[Route, ...] = (
         "Replace a connection's secret",
         body="Rotation", body_optional=True, returns="administration.Secret",
     ),
+    Route(
+        "POST", f"{_CONNECTION}/renormalize", "admin", "renormalizations.begin",
+        "Put archived payloads through today's adapter",
+        body="Renormalize", status=202, returns="administration.Accepted", conflicts=True,
+    ),
+    Route(
+        "GET", f"{_CONNECTION}/renormalize", "admin", "renormalizations.list_renormalizations",
+        "List a connection's renormalizations",
+        query=p.PAGED, returns="administration.Renormalization", listed=True,
+    ),
+    Route(
+        "GET", f"{_CONNECTION}/renormalize/{{renormalization_id}}", "admin",
+        "renormalizations.read", "Follow a renormalization",
+        returns="administration.Renormalization",
+    ),
     # --- integrations and their deliveries
     Route(
         "POST", "/v1/integrations", "admin", "integrations.create", "Create an integration",

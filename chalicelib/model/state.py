@@ -54,6 +54,16 @@ class Heard:
         return Source(self.received_at, self.connection_id, self.receipt_id, self.adapter_version)
 
 
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """What a stored item said and says no more: its points, its facts, and through what it came."""
+
+    received_at: int
+    receipt_id: str
+    points: tuple[Point, ...] = ()
+    facts: tuple[FactAt, ...] = ()
+
+
 @dataclass(slots=True)
 class State:
     """Latest value of each metric (and discriminator), last seen, and presence with its evidence."""
@@ -101,6 +111,17 @@ class State:
             if fact.path == "presence" and fact.at <= horizon:
                 rank = _STATED_ONLINE if fact.value == "online" else _STATED_OFFLINE
                 self.evidence = max(self.evidence, (fact.at, rank))
+
+    def forget(self, gone: Withdrawn) -> set[tuple[Any, ...]]:
+        """Drop what came from something that is said no more; return the names that then have no value."""
+        lost: set[tuple[Any, ...]] = set()
+        for point in gone.points:
+            name = (point.metric, *point.discriminator)
+            known = self.latest.get(name)
+            if known and (known[0].at, known[1].receipt_id) == (point.at, gone.receipt_id):
+                del self.latest[name]
+                lost.add(name)
+        return lost
 
     def silent(self) -> None:
         """Fold in that the device has been silent too long; any newer record brings it back."""
@@ -190,10 +211,19 @@ class Device:
             known = stored.get(path)
             if known is None or known[0] != value or type(known[0]) is not type(value):
                 continue
-            if known[1:] != tuple(moments):
+            if known[1:] < tuple(moments):
                 later[path] = (moments[0], moments[1])
                 self.facts[path] = known
         return later
+
+    def forget(self, gone: Withdrawn) -> set[str]:
+        """Drop the facts that stand on something that is said no more; return their paths."""
+        lost: set[str] = set()
+        for fact in gone.facts:
+            if self.facts.get(fact.path, ())[1:] == (fact.at, gone.received_at):
+                del self.facts[fact.path]
+                lost.add(fact.path)
+        return lost
 
     def _metric(self, point: Point, kind: str) -> None:
         row = self.metrics.get(point.metric)

@@ -9,6 +9,7 @@ from chalicelib.model.assembly import (
     EventRecord,
     MediaRecord,
     Point,
+    SignalRecord,
     measurement_id,
 )
 from chalicelib.model.times import FIRST, to_rfc3339
@@ -56,6 +57,19 @@ def media_json(record: MediaRecord) -> dict[str, Any]:
         "started_at": to_rfc3339(record.at),
         "duration_seconds": media.duration_seconds,
         "expires_at": to_rfc3339(media.expires_at) if media.expires_at is not None else None,
+    }
+
+
+def signal_json(signal: SignalRecord) -> dict[str, Any]:
+    """Return what a payload said of an alert, as receipts show it."""
+    return {
+        "device_id": signal.device_id,
+        "key": signal.key,
+        "action": signal.action,
+        "at": to_rfc3339(signal.at),
+        "name": signal.name,
+        "severity": signal.severity,
+        "message": signal.message,
     }
 
 

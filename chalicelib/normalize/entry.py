@@ -1,19 +1,26 @@
-"""A batch of the inbound queue: archive all, then normalise and store each payload by itself."""
+"""A batch of the inbound queue: archive all, then normalise and store each payload by itself.
+
+A message may also name a step of a renormalization.  Those come after the payloads of the batch.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from typing import Any
 
-from chalicelib import archive, aws, telemetry
+from chalicelib import archive, aws, renormalization, telemetry
 from chalicelib.model.envelope import Envelope, from_json
+from chalicelib.normalize import history
 from chalicelib.normalize.payloads import put_through
+from chalicelib.renormalization import Step
 from chalicelib.store import connections
 from chalicelib.store.connections import Connection
 from chalicelib.store.table import table_of
 
 UNKNOWN = "unknown"
 """The archive's tenant for payloads of a connection that never existed (a mistyped MQTT topic)."""
+_STEPS_MS = 20_000
+"""For how long steps may work in one invocation: its payloads wait for their acknowledgement meanwhile."""
 _Work = list[tuple[str, Envelope, Connection | None]]
 
 
@@ -22,8 +29,13 @@ def run(event: dict[str, Any], hub: aws.Hub | None = None) -> dict[str, Any]:
     hub = hub or aws.hub()
     failed: list[str] = []
     tenants: dict[str, _Work] = defaultdict(list)
+    steps: list[tuple[dict[str, Any], Step]] = []
     for record in event["Records"]:
         try:
+            step = renormalization.named(record["body"])
+            if step is not None:
+                steps.append((record, step))
+                continue
             envelope = archive.whole(hub, from_json(record["body"]))
             connection = connections.recent(table_of(hub), envelope.connection_id)
         except Exception:  # noqa: BLE001 - one message must not take its batch along
@@ -34,6 +46,7 @@ def run(event: dict[str, Any], hub: aws.Hub | None = None) -> dict[str, Any]:
         tenants[tenant].append((record["messageId"], envelope, connection))
     for tenant, work in tenants.items():
         failed += _tenant(hub, tenant, work)
+    failed += _steps(hub, steps)
     return {"batchItemFailures": [{"itemIdentifier": each} for each in failed]}
 
 
@@ -55,4 +68,17 @@ def _tenant(hub: aws.Hub, tenant: str, work: _Work) -> list[str]:
                 "payload.failed", extra={"receipt_id": envelope.receipt_id}
             )
             failed.append(message)
+    return failed
+
+
+def _steps(hub: aws.Hub, steps: list[tuple[dict[str, Any], Step]]) -> list[str]:
+    begun = hub.now()
+    failed: list[str] = []
+    for number, (record, step) in enumerate(steps, 1):
+        again = int(record.get("attributes", {}).get("ApproximateReceiveCount", 1)) > 1
+        try:
+            history.go_on(hub, step, begun + _STEPS_MS * number // len(steps), again=again)
+        except Exception:  # noqa: BLE001 - one message must not take its batch along
+            telemetry.logger().exception("renormalize.failed", extra=step._asdict())
+            failed.append(record["messageId"])
     return failed

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from chalicelib import telemetry, vendors
+from chalicelib import telemetry
 from chalicelib.model.assembly import Assembly
 from chalicelib.model.envelope import Envelope
-from chalicelib.reading import read
+from chalicelib.reading import read, source_of
 from chalicelib.store import quarantine, said
 from chalicelib.store.connections import Connection
-from chalicelib.store.said import Provenance
 from chalicelib.store.table import Table
 
 
 def put_through(table: Table, connection: Connection, envelope: Envelope) -> Assembly:
     """Store what a payload says and quarantine what cannot be read of it.  Twice is as good as once."""
     assembly = read(connection, envelope).assembly
-    version = vendors.adapter(connection.vendor).version
-    source = Provenance(connection.id, envelope.receipt_id, version)
+    source = source_of(connection, envelope.receipt_id)
     said.write(table, connection.tenant, assembly, source)
     for bad in assembly.rejected:
         quarantine.keep(table, connection.tenant, connection.id, envelope.receipt_id, bad)

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from chalicelib import aws, telemetry
-from chalicelib.model.state import Heard
+from chalicelib.model.state import Heard, Withdrawn
 from chalicelib.project.fold import fold
 from chalicelib.store import alerts, keys, said
 from chalicelib.store.table import Plain, Table, table_of, unmarshal
 
-_Change = tuple[str, Plain]
+
+class _Change(NamedTuple):
+    """What a stream record changed: the item as it was and as it is."""
+
+    number: str
+    old: Plain | None
+    new: Plain | None
+
+    @property
+    def item(self) -> Plain:
+        """The item as it is, or as it was last."""
+        return self.new or self.old or {}
 
 
 def run(event: dict[str, Any], hub: aws.Hub | None = None) -> dict[str, Any]:
@@ -21,15 +32,14 @@ def run(event: dict[str, Any], hub: aws.Hub | None = None) -> dict[str, Any]:
     for record in event["Records"]:
         change = _change(record)
         if change is not None:
-            number, item = change
-            devices.setdefault(item["pk"], []).append((number, item))
+            devices.setdefault(change.item["pk"], []).append(change)
     failed: list[str] = []
     for pk, changes in devices.items():
         try:
-            _device(table, pk, [item for _, item in changes])
+            _device(table, pk, changes)
         except Exception:  # noqa: BLE001 - other devices must not wait for this one
             telemetry.logger().exception("project.failed", extra={"partition": pk})
-            failed.append(changes[0][0])
+            failed.append(changes[0].number)
     first = [number for number, _ in _numbers(event) if number in failed][:1]
     return {"batchItemFailures": [{"itemIdentifier": number} for number in first]}
 
@@ -40,33 +50,52 @@ def _numbers(event: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _change(record: Mapping[str, Any]) -> _Change | None:
-    """Return what a stream record changed, or ``None`` where nothing but provenance did."""
+    """Return what a stream record changed, or ``None`` where it changed neither data nor arrival."""
     image = record["dynamodb"]
-    if "NewImage" not in image or not image["Keys"]["sk"]["S"].startswith(keys.SAID):
+    if not image["Keys"]["sk"]["S"].startswith(keys.SAID) or "userIdentity" in record:
+        return None  # what has expired was true
+    new, old = (
+        unmarshal(image[name]) if image.get(name) else None for name in ("NewImage", "OldImage")
+    )
+    if old and new and all(old.get(name) == new.get(name) for name in ("d", "p")):
         return None
-    new = unmarshal(image["NewImage"])
-    old = unmarshal(image["OldImage"]) if image.get("OldImage") else None
-    if "d" not in new or (old is not None and old.get("d") == new["d"]):
-        return None
-    return image["SequenceNumber"], new
+    return _Change(image["SequenceNumber"], old, new)
 
 
-def _device(table: Table, pk: str, items: list[Plain]) -> None:
+def _device(table: Table, pk: str, changes: list[_Change]) -> None:
     tenant, device_id = keys.device_of(pk)
     heard: list[Heard] = []
+    gone: list[Withdrawn] = []
     conditions: dict[str, int] = {}
-    for item in items:
-        if item["sk"].startswith(keys.SIGNAL):
-            signal = said.signal_of(item)
+    for change in changes:
+        if change.item["sk"].startswith(keys.SIGNAL):
+            signal = said.signal_of(change.item)
             at = min(signal.at, conditions.get(signal.key, signal.at))
             conditions[signal.key] = at
-        found = _heard(item)
+        found = _heard(change.new) if change.new is not None else None
         if found is not None:
             heard.append(found)
-    if heard:
-        fold(table, tenant, device_id, heard)
+        if change.old is not None and change.item["sk"].startswith((keys.SEGMENT, keys.FACTS)):
+            gone.append(_withdrawn(change.old, change.new))
+    if heard or gone:
+        fold(table, tenant, device_id, heard, gone)
     for key, at in conditions.items():
         alerts.refold(table, tenant, device_id, key, at)
+
+
+def _withdrawn(old: Plain, new: Plain | None) -> Withdrawn:
+    """Return what a segment says no more."""
+    source, was = said.provenance_of(old), said.segment_of(old)
+    same = new is not None and new["p"] == old["p"]
+    now = said.segment_of(new) if new is not None and same else None
+    points = {(p.metric, p.discriminator, p.at) for p in now.points} if now else set()
+    facts = {(f.path, f.at) for f in now.facts} if now else set()
+    return Withdrawn(
+        source.received_at,
+        source.receipt_id,
+        tuple(p for p in was.points if (p.metric, p.discriminator, p.at) not in points),
+        tuple(f for f in was.facts if (f.path, f.at) not in facts),
+    )
 
 
 def _heard(item: Plain) -> Heard | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from chalicelib import vendors
-from chalicelib.model.state import Device, Heard, State
+from chalicelib.model.state import Device, Heard, Source, State, Withdrawn
 from chalicelib.model.times import DAY
-from chalicelib.store import devices, keys
+from chalicelib.store import devices, keys, series
 from chalicelib.store.table import ConflictError, Table
 
 _PATIENCE = 3
@@ -26,27 +28,41 @@ def silent_after(device: Device) -> int:
     return vendors.adapter(device.vendor).silent_after(device.native_id) * 1000
 
 
-def fold(table: Table, tenant: str, device_id: str, heard: list[Heard]) -> None:
-    """Fold what was heard of a device into its item (rarely changed) and its state.
+def fold(
+    table: Table,
+    tenant: str,
+    device_id: str,
+    heard: list[Heard],
+    gone: Sequence[Withdrawn] = (),
+) -> None:
+    """Fold what was heard of a device, and what is said no more, into its item and its state.
 
     The device is written before the state: a crash between the two is made good by the retry, which
     folds the same again.
     """
     while True:
         try:
-            _fold(table, tenant, device_id, heard)
+            _fold(table, tenant, device_id, heard, gone)
         except ConflictError:
             continue  # an operator wrote the device meanwhile: read again
         return
 
 
-def _fold(table: Table, tenant: str, device_id: str, heard: list[Heard]) -> None:
+def _fold(
+    table: Table,
+    tenant: str,
+    device_id: str,
+    heard: list[Heard],
+    gone: Sequence[Withdrawn],
+) -> None:
     where = keys.device(tenant, device_id), keys.state(tenant, device_id)
     found = table.get_many(where, consistent=True)
     device_item, state_item = found.get(where[0]), found.get(where[1])
     state = devices.state_of(state_item) if state_item else State()
     if device_item:
         device = devices.device_of(device_item)
+    elif not heard:
+        return
     else:
         first = min(heard, key=lambda each: each.received_at)
         device = Device(device_id, first.connection_id, first.received_at)
@@ -54,10 +70,12 @@ def _fold(table: Table, tenant: str, device_id: str, heard: list[Heard]) -> None
     device.recall(state.confirmed)
     for each in heard:
         device.hear(each)
+    _forget_facts(table, tenant, device, gone)
     state.confirmed = device.settle(stored)
     patience = silent_after(device)  # a child's first words say that it is one
     for each in heard:
         state.hear(each, patience)
+    _forget_points(table, tenant, device, state, gone)
     device.presence = state.presence
     parent = device.fact("parent_id")
     if parent and (device_item is None or "parent_id" not in devices.device_of(device_item).facts):
@@ -65,6 +83,31 @@ def _fold(table: Table, tenant: str, device_id: str, heard: list[Heard]) -> None
     silent_at = (state.last_heard or 0) + patience
     devices.save_device(table, tenant, device, device_item, silent_at)
     devices.save_state(table, tenant, device_id, state, state_item)
+
+
+def _forget_facts(table: Table, tenant: str, device: Device, gone: Sequence[Withdrawn]) -> None:
+    """Take back facts that are said no more, for the newest that are."""
+    lost = {path for each in gone for path in device.forget(each)}
+    if lost:
+        for path, (fact, source) in series.newest_facts(table, tenant, device, lost).items():
+            device.facts[path] = fact.value, fact.at, source.received_at
+
+
+def _forget_points(
+    table: Table, tenant: str, device: Device, state: State, gone: Sequence[Withdrawn]
+) -> None:
+    """Take back latest values that are said no more, for the newest that are, and metrics without any."""
+    lost = {name for each in gone for name in state.forget(each)}
+    if not lost:
+        return
+    found, complete = series.newest_points(table, tenant, device, lost)
+    for name, (point, source) in found.items():
+        origin = (source.connection_id, source.receipt_id, source.adapter_version)
+        state.latest[name] = point, Source(source.received_at, *origin)
+    if complete:
+        listed = {name[0] for name in state.latest}
+        for metric in {name[0] for name in lost} - listed:
+            device.metrics.pop(metric, None)
 
 
 def _register(table: Table, tenant: str, device: Device) -> None:

@@ -49,8 +49,12 @@ def _refold(table: Table, tenant: str, device_id: str, key: str, changed_at: int
         where = keys.alert(tenant, device_id, key, alert.raised_at)
         wanted.add(where.sk)
         _save(table, tenant, where, alert, _origin(alert, signals, sources), stored.get(where.sk))
+    raised = {signal.at for signal in signals if signal.action == "raise"}
     for sk in stored.keys() - wanted:
-        table.delete(Key(pk, sk))  # an earlier raise came late: its alert now begins there
+        former = alert_of(stored[sk])
+        if former.raised_at not in raised:
+            table.delete(keys.pointer(tenant, former.id))  # its raise was withdrawn
+        table.delete(Key(pk, sk))  # else an earlier raise came late: its alert now begins there
     return alerts
 
 

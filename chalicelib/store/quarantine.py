@@ -9,6 +9,7 @@ from chalicelib.model.digests import digest
 from chalicelib.model.receipts import arrival_of
 from chalicelib.model.records import Rejected
 from chalicelib.model.times import DAY, to_rfc3339
+from chalicelib.store import keys
 from chalicelib.store.listing import Page, indexed, newest_first
 from chalicelib.store.table import Key, Plain, Table, pack, unpack
 
@@ -26,7 +27,8 @@ def keep(table: Table, tenant: str, connection_id: str, receipt_id: str, bad: Re
     at = arrival_of(receipt_id)
     always: Plain = {"d": pack([receipt_id, connection_id, bad.reason, bad.path])}
     always |= indexed(table, tenant, "QUARANTINE", at, identity)
-    once = {} if table.hub.config.keep_all else {"expires_at": (at + RETENTION) // 1000}
+    kept_from = max(at, table.hub.now())  # a payload of long ago may only be refused now
+    once = {} if table.hub.config.keep_all else {"expires_at": (kept_from + RETENTION) // 1000}
     table.remember(_key(tenant, identity), always, once)
 
 
@@ -39,6 +41,15 @@ def find(table: Table, tenant: str, identity: str) -> Plain | None:
     """Return a quarantined item as the API shows it, or ``None``."""
     item = table.get(_key(tenant, identity))
     return as_json(item) if item else None
+
+
+def of_receipt(table: Table, tenant: str, receipt_id: str) -> list[Plain]:
+    """Return what is quarantined of one payload, as the API shows it."""
+    at = arrival_of(receipt_id)
+    moment = f"{to_rfc3339(at)}#"
+    partition = keys.listing(tenant, "QUARANTINE", keys.month_of(at))
+    found = map(as_json, table.walk(partition, moment, f"{moment}~", index="by_time"))
+    return [row for row in found if row["receipt_id"] == receipt_id]
 
 
 def quarantined(

@@ -1,8 +1,9 @@
 """What vendors said: segments, events, media and alert signals.  Written by normalize, read by all.
 
 Each item holds its data packed in one binary attribute ``d`` (a pure function of the payload), beside
-it ``p``, the receipt that first brought it, and ``v``, the adapter's version.  Comparing ``d`` of two
-images tells whether anything changed; provenance alone never counts.
+it ``p``, the receipt that first brought it, ``v``, the adapter's version, and ``w``, the reading (version
+and settings) that made ``d`` of a payload.  Comparing ``d`` of two images tells whether anything changed;
+provenance alone never counts.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from chalicelib.model.records import Media
 from chalicelib.model.times import DAY, from_rfc3339
 from chalicelib.store import keys
 from chalicelib.store.listing import indexed
-from chalicelib.store.table import Key, Plain, Table, pack, unpack
+from chalicelib.store.table import LATEST, Key, Plain, Table, pack, unpack
 
 RETENTION = 400 * DAY
 
@@ -37,6 +38,8 @@ class Provenance:
     connection_id: str
     receipt_id: str
     adapter_version: int
+    reading: str = ""
+    """What payloads were read by, where a record follows from one: adapter and settings, digested."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the member ``provenance`` of a record."""
@@ -76,6 +79,9 @@ def write(table: Table, tenant: str, assembly: Assembly, source: Provenance) -> 
     for media in assembly.media:
         key = keys.media(tenant, media.device_id, media.at, media.id)
         index = indexed(table, tenant, "MEDIA", media.at, media.id)
+        index[LATEST] = (
+            source.received_at
+        )  # a clip sent again has a new link: the latest one counts
         _remember(table, key, _pack_media(media), source, index)
     for signal in assembly.signals:
         key = keys.signal(tenant, signal.device_id, signal.key, signal.at, signal.digest)
@@ -86,6 +92,8 @@ def _remember(
     table: Table, key: Key, data: bytes, source: Provenance, index: Plain | None = None
 ) -> None:
     always: Plain = {"d": data, "v": source.adapter_version, **(index or {})}
+    if source.reading:
+        always["w"] = source.reading
     once: Plain = {"p": source.receipt_id, "c": source.connection_id}
     # Signals never expire: an alert may stay open for longer than anything else is kept.
     if not table.hub.config.keep_all and not key.sk.startswith(keys.SIGNAL):

@@ -7,17 +7,20 @@ points from the generator and stop: the cost follows what they take, not the ran
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import islice
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from chalicelib.model.assembly import Point
+from chalicelib.model.assembly import FactAt, Point, Segment
 from chalicelib.model.state import Device
-from chalicelib.model.times import HOUR, from_rfc3339, hour_of, to_rfc3339
+from chalicelib.model.times import DAY, HOUR, from_rfc3339, hour_of, to_rfc3339
 from chalicelib.model.views import measurement_json
 from chalicelib.store import keys, said
 from chalicelib.store.said import Provenance
 from chalicelib.store.table import Plain, Table
 
+_LOOKED_BACK = 20_000
+"""Segments of a message kind among which the newest of something is looked for."""
 _FIRST_READ, _LARGEST_READ = 16, 256
 """Segments of a query: few at first (one may hold a whole page of points), more as more are wanted."""
 
@@ -79,6 +82,77 @@ def readings(
         if after is not None and (position >= after if descending else position <= after):
             continue
         yield reading
+
+
+def newest_points(
+    table: Table, tenant: str, device: Device, names: Collection[tuple[Any, ...]]
+) -> tuple[dict[tuple[Any, ...], Reading], bool]:
+    """Return the newest reading of each (metric, *discriminator) that has one, and whether that is all.
+
+    Looks back over a bounded number of segments.  What was dated too far ahead does not count.
+    """
+    kinds = {kind for name in names for kind in device.metrics.get(name[0], {}).get("in", ())}
+
+    def take(segment: Segment) -> Iterator[tuple[tuple[Any, ...], Point]]:
+        return (((p.metric, *p.discriminator), p) for p in segment.points)
+
+    found, complete = _newest(table, tenant, device.id, kinds, frozenset(names), take)
+    return {name: Reading(each.said, each.source) for name, each in found.items()}, complete
+
+
+def newest_facts(
+    table: Table, tenant: str, device: Device, paths: Collection[str]
+) -> dict[str, tuple[FactAt, Provenance]]:
+    """Return the newest fact of each path that has one, among a bounded number of segments."""
+    kinds = {kind for row in device.metrics.values() for kind in row["in"]}
+
+    def take(segment: Segment) -> Iterator[tuple[str, FactAt]]:
+        return ((fact.path, fact) for fact in segment.facts)
+
+    found, _ = _newest(table, tenant, device.id, [*kinds, None], frozenset(paths), take)
+    return {path: (each.said, each.source) for path, each in found.items()}
+
+
+_Name = TypeVar("_Name")
+_Said = TypeVar("_Said", Point, FactAt)
+
+
+class _Newest(NamedTuple, Generic[_Said]):
+    rank: tuple[int, int, str, str, int]
+    said: _Said
+    source: Provenance
+
+
+def _newest(
+    table: Table,
+    tenant: str,
+    device_id: str,
+    kinds: Iterable[str | None],
+    wanted: frozenset[_Name],
+    take: Callable[[Segment], Iterable[tuple[_Name, _Said]]],
+) -> tuple[dict[_Name, _Newest[_Said]], bool]:
+    """Look back through the segments of each kind (``None``: those of all kinds that hold facts alone)."""
+    pk = keys.device_pk(tenant, device_id)
+    found: dict[_Name, _Newest[_Said]] = {}
+    complete = True
+    for kind in kinds:
+        prefix = keys.FACTS if kind is None else f"{keys.SEGMENT}{kind}#"
+        items = table.walk(pk, prefix, f"{prefix}~", descending=True, consistent=True)
+        for item in islice(items, _LOOKED_BACK):
+            segment, source = said.segment_of(item), said.provenance_of(item)
+            if kind is not None and len(found) == len(wanted):
+                ends = hour_of(segment.first) + HOUR
+                if all(ends <= each.rank[0] for each in found.values()):
+                    break  # this one and all older ones
+            for number, (name, each) in enumerate(take(segment)):
+                if name not in wanted or each.at > source.received_at + DAY:
+                    continue
+                rank = (each.at, source.received_at, source.receipt_id, item["sk"], number)
+                if name not in found or found[name].rank < rank:
+                    found[name] = _Newest(rank, each, source)
+        else:
+            complete = complete and next(items, None) is None
+    return found, complete
 
 
 class _Stream:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 Plain = dict[str, Any]
 """An item as plain values: str, int, float, bytes, bool."""
 VERSION = "ver"
+LATEST = "l"
+_REFUSED = "ConditionalCheckFailedException"
 INDEXES = {"by_time": ("g1pk", "g1sk"), "by_state": ("g2pk", "g2sk")}
 
 
@@ -41,19 +43,27 @@ class Table:
     def remember(self, key: Key, always: Plain, once: Plain) -> None:
         """Write what a vendor said: ``always`` replaces, ``once`` is kept from the first writing.
 
-        Writing the same again changes nothing, so DynamoDB sends no stream record for it.
+        Writing the same again changes nothing, so DynamoDB sends no stream record for it.  Where
+        ``always`` holds ``l`` (when it was said last), something said earlier writes nothing.
         """
         names = {f"#{n}": n for n in (*always, *once)}
         values = {f":{n}": marshal(v) for n, v in (*always.items(), *once.items())}
         terms = [f"#{n} = :{n}" for n in always]
         terms += [f"#{n} = if_not_exists(#{n}, :{n})" for n in once]
-        self.hub.dynamodb.update_item(
-            TableName=self.name,
-            Key=_key(key),
-            UpdateExpression=f"SET {', '.join(terms)}",
-            ExpressionAttributeNames=names,
-            ExpressionAttributeValues=values,
-        )
+        arguments: Plain = {
+            "TableName": self.name,
+            "Key": _key(key),
+            "UpdateExpression": f"SET {', '.join(terms)}",
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": values,
+        }
+        if LATEST in always:
+            arguments["ConditionExpression"] = "attribute_not_exists(#l) OR #l <= :l"
+        try:
+            self.hub.dynamodb.update_item(**arguments)
+        except Exception as error:
+            if _code(error) != _REFUSED:
+                raise
 
     def replace(self, key: Key, item: Plain, read: Plain | None) -> None:
         """Write an item that follows from ``read``.  Raises :class:`ConflictError` if that is outdated."""
@@ -71,7 +81,7 @@ class Table:
         try:
             self.hub.dynamodb.put_item(**arguments)
         except Exception as error:
-            if _code(error) == "ConditionalCheckFailedException":
+            if _code(error) == _REFUSED:
                 raise ConflictError(str(key)) from error
             raise
 

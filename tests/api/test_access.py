@@ -146,7 +146,9 @@ def things(tenant: Any) -> dict[str, str]:
     tenant.receives(b"{", "devices/d/alerts")
     hook = {"name": "x", "kind": "webhook", "config": {"url": "https://example.com/x"}}
     (quarantined,) = tenant.get("/v1/quarantine")["data"]
+    again = tenant.post(f"/v1/connections/{tenant.connection()}/renormalize", QUERY)
     return {
+        "renormalization_id": again["id"],
         "device_id": "relayr:d",
         "alert_id": tenant.get("/v1/alerts")["data"][0]["id"],
         "connection_id": tenant.connection(),
@@ -169,12 +171,14 @@ def test_another_tenants_id_answers_as_one_that_never_existed(
     for route in ROUTES:
         if not route.names:
             continue
-        (name,) = route.names
         query = QUERY if route.template.endswith("/measurements") else {}
+        body = QUERY if route.body == "Renormalize" else BODIES.get(route.method)
         answers = []
-        for identity in (things[name], "nothing"):
-            path = route.template.replace(f"{{{name}}}", identity)
-            answers.append(other.send(route.method, path, BODIES.get(route.method), query))
+        for known in (things, dict.fromkeys(things, "nothing")):
+            path = route.template
+            for name in route.names:
+                path = path.replace(f"{{{name}}}", known[name])
+            answers.append(other.send(route.method, path, body, query))
         assert answers[0].status == 404, route
         assert answers[0].text == answers[1].text, route
 

@@ -332,6 +332,11 @@ _CONDITIONS: dict[str, Callable[[Item, Item | None], bool]] = {
         == request["ExpressionAttributeValues"][":v"]
     ),
     "attribute_not_exists(#p)": lambda _, old: old is None,
+    "attribute_not_exists(#l) OR #l <= :l": lambda request, old: (
+        old is None
+        or "l" not in old
+        or int(old["l"]["N"]) <= int(request["ExpressionAttributeValues"][":l"]["N"])
+    ),
 }
 
 

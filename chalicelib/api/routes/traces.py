@@ -6,7 +6,7 @@ import base64
 from dataclasses import replace
 from typing import Any
 
-from chalicelib import archive, queues, vendors
+from chalicelib import archive, queues
 from chalicelib.api.calls import Call
 from chalicelib.api.problems import ProblemError, not_found
 from chalicelib.model.assembly import Assembly
@@ -14,8 +14,8 @@ from chalicelib.model.decode import redacted
 from chalicelib.model.envelope import Envelope
 from chalicelib.model.receipts import Receipt, parse
 from chalicelib.model.times import to_rfc3339
-from chalicelib.model.views import event_json, measurement_json, media_json
-from chalicelib.reading import read
+from chalicelib.model.views import event_json, measurement_json, media_json, signal_json
+from chalicelib.reading import read, source_of
 from chalicelib.store import connections, deliveries, quarantine
 from chalicelib.store.connections import Connection
 from chalicelib.store.said import Provenance
@@ -42,25 +42,16 @@ def receipt(call: Call) -> Any:
         if not -_SKEW_MS <= age <= _QUEUED_MS:
             raise not_found("receipt")
         return _row(identity, "queued", connection, parts)
-    version = vendors.adapter(connection.vendor).version
-    source = Provenance(connection.id, identity, version)
+    source = source_of(connection, identity)
     shown, records = _read(connection, archive.whole(call.hub, envelope), source)
-    quarantined = quarantine.quarantined(
-        call.table,
-        call.tenant,
-        start=parts.received_at,
-        end=parts.received_at + 1,
-        limit=_SHOWN_RECORDS,
-        after=None,
-        matches=lambda row: bool(row["receipt_id"] == identity),
-    )
+    refused = quarantine.of_receipt(call.table, call.tenant, identity)
     sent = deliveries.of_receipt(call.table, call.tenant, identity)
     return {
         **_row(identity, "processed", connection, parts),
         "topic": envelope.topic,
         **shown,
         "records": records,
-        "quarantine": [quarantine.as_json(item) for item in quarantined.items],
+        "quarantine": refused[:_SHOWN_RECORDS],
         "deliveries": [row.as_json() for row in sent],
     }
 
@@ -144,18 +135,7 @@ def _records(assembly: Assembly, source: Provenance) -> dict[str, Any]:
         "measurements": [measurement_json(*pair) | provenance for pair in points[:_SHOWN_RECORDS]],
         "events": [event_json(each) | provenance for each in assembly.events[:_SHOWN_RECORDS]],
         "media": [media_json(each) | provenance for each in assembly.media[:_SHOWN_RECORDS]],
-        "alerts": [
-            {
-                "device_id": each.device_id,
-                "key": each.key,
-                "action": each.action,
-                "at": to_rfc3339(each.at),
-                "name": each.name,
-                "severity": each.severity,
-                "message": each.message,
-            }
-            for each in assembly.signals[:_SHOWN_RECORDS]
-        ],
+        "alerts": [signal_json(each) for each in assembly.signals[:_SHOWN_RECORDS]],
         "devices": sorted(devices)[:_SHOWN_RECORDS],
     }
     counts = (points, assembly.events, assembly.media, assembly.signals, devices)

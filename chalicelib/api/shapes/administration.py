@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from chalicelib.api.shapes import Moment, Shape
 
@@ -31,6 +31,43 @@ class Connection(Shape):
     webhook_url: str
     mqtt_topic_prefix: str
     created_at: Moment
+
+
+class RenormalizationCounts(Shape):
+    """Payloads that were put through, and the records that this changed (or would change)."""
+
+    payloads: int
+    recorded: int
+    corrected: int
+    withdrawn: int
+    quarantined: int
+    released: int
+
+
+class RecordChange(Shape):
+    """One record as it is and as it would be; ``null`` where there is none."""
+
+    id: str
+    change: Literal["recorded", "corrected", "withdrawn"]
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+class Renormalization(Shape):
+    """An operator's order to read archived payloads again; ``examples`` are a dry run's first changes."""
+
+    id: str
+    connection_id: str
+    state: Literal["running", "done", "failed"]
+    reason: str | None
+    dry_run: bool
+    from_: Moment = Field(alias="from")
+    to: Moment
+    requested_at: Moment
+    finished_at: Moment | None
+    progress: float = Field(ge=0, le=1)
+    counts: RenormalizationCounts
+    examples: list[RecordChange]
 
 
 class ConnectionWithSecret(Connection, Secret):
