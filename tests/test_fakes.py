@@ -111,7 +111,7 @@ class Sequence:
     def remember(self) -> None:
         key = self.key()
         always, once = (
-            {"d": self.rng.choice((b"1", b"2"))},
+            {"d": self.rng.choice((b"1", b"2")), **self.rng.choice(({}, {"l": 1}, {"l": 2}))},
             {"p": self.rng.choice(("first", "second"))},
         )
         self.pair.table(lambda table: table.remember(key, always, once))

@@ -232,6 +232,7 @@ def test_only_who_must_may_write(resources: dict[str, Any]) -> None:
             writers.setdefault(action, set()).add(role)
     assert writers["dynamodb:PutItem"] == {*FUNCTIONS.values()} - {"DispatchRole"}
     assert writers["s3:PutObject"] == {"ApiHandlerRole", "NormalizeRole"}
+    assert writers["s3:ListBucket"] == {"ApiHandlerRole", "NormalizeRole"}
     assert writers["sqs:ReceiveMessage"] == {"NormalizeRole", "DeliverRole"}
     assert writers["dynamodb:GetRecords"] == {"ProjectRole", "DispatchRole"}
     assert "dynamodb:Scan" not in writers
@@ -374,14 +375,17 @@ def test_stream_records_are_given_up_while_the_stream_still_has_them(
 
 
 @pytest.mark.parametrize(
-    ("function", "passed"),
+    ("function", "passed", "removed"),
     [
-        ("Project", keys.SAID),
-        ("Dispatch", (keys.SEGMENT, keys.EVENT, keys.MEDIA, keys.ALERT, keys.DEVICE)),
+        ("Project", keys.SAID, (keys.SEGMENT, keys.FACTS, keys.SIGNAL)),
+        ("Dispatch", (keys.SEGMENT, keys.EVENT, keys.MEDIA, keys.ALERT, keys.DEVICE), ()),
     ],
 )
 def test_the_stream_tells_each_stage_of_its_own_items(
-    function: str, passed: tuple[str, ...], resources: dict[str, Any]
+    function: str,
+    passed: tuple[str, ...],
+    removed: tuple[str, ...],
+    resources: dict[str, Any],
 ) -> None:
     criteria = event_source(resources, function)["FilterCriteria"]["Filters"]
     matches = filters.compiled([json.loads(each["Pattern"]) for each in criteria])
@@ -390,7 +394,10 @@ def test_the_stream_tells_each_stage_of_its_own_items(
         sort_key = kind + "2026" if kind.endswith("#") else kind
         for name in ("INSERT", "MODIFY", "REMOVE"):
             record = {"eventName": name, "dynamodb": {"Keys": {"sk": {"S": sort_key}}}}
-            assert matches(record) is (kind in passed and name != "REMOVE"), (name, sort_key)
+            told = kind in (removed if name == "REMOVE" else passed)
+            assert matches(record) is told, (name, sort_key)
+            expiry = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
+            assert matches({**record, "userIdentity": expiry}) is (told and name != "REMOVE")
 
 
 # ---- the API

@@ -14,6 +14,7 @@ import pytest
 from chalicelib import archive, renormalization
 from chalicelib.aws import Hub
 from chalicelib.dispatch import entry as dispatch
+from chalicelib.dispatch.changes import changes
 from chalicelib.model.envelope import Envelope, arrived
 from chalicelib.model.records import (
     AlertSignal,
@@ -24,6 +25,7 @@ from chalicelib.model.records import (
     Media,
     Record,
 )
+from chalicelib.model.state import State
 from chalicelib.model.times import DAY, HOUR
 from chalicelib.normalize import entry as normalize
 from chalicelib.normalize import history, stalled
@@ -36,6 +38,7 @@ from chalicelib.store import (
     keys,
     quarantine,
     renormalizations,
+    said,
     series,
 )
 from chalicelib.store.connections import Connection
@@ -349,11 +352,11 @@ def test_what_an_operator_said_of_an_alert_stays(acme: Acme) -> None:
     world = World()
     world.acme(0, {"s": "raise"})
     (item,) = (unmarshal(i) for sk, i in partition(world, "d1").items() if sk.startswith("A#"))
-    signal = alerts.said.signal_of(
+    signal = said.signal_of(
         unmarshal(next(i for sk, i in partition(world, "d1").items() if sk.startswith("S#")))
     )
     spoken = replace(signal, action="acknowledge", digest="me", by="me", source="hub")
-    alerts.signal(world.table, TENANT, spoken, alerts.said.provenance_of(item))
+    alerts.signal(world.table, TENANT, spoken, said.provenance_of(item))
     world.follow()
 
     acme.reads(
@@ -642,7 +645,7 @@ def test_a_step_that_fails_comes_again_and_keeps_what_was_done(acme: Acme) -> No
 # --- as if it had always been so -----------------------------------------------------------------
 
 
-def rough(item: Any, body: Any) -> list[Record]:
+def rough(item: Any, body: Any) -> list[Record]:  # noqa: PLR0911 - one a kind of item
     device, at, v = body["d"], body["at"], item["v"]
     match item["k"]:
         case "late":
@@ -663,7 +666,7 @@ def rough(item: Any, body: Any) -> list[Record]:
             return [Measurement(device, "temperature", v, at)]
 
 
-def fine(item: Any, body: Any) -> list[Record]:
+def fine(item: Any, body: Any) -> list[Record]:  # noqa: PLR0911 - one a kind of item
     device, at, v = body["d"], body["at"], item["v"]
     match item["k"]:
         case "late":
@@ -716,6 +719,7 @@ class Contents:
     facts: dict[str, Any]
     metrics: dict[str, set[str]]
     quarantined: set[tuple[str, str]]
+    items: dict[tuple[str, str], Plain] = field(default_factory=dict)
 
 
 def contents(aws: FakeAws) -> Contents:
@@ -730,6 +734,7 @@ def contents(aws: FakeAws) -> Contents:
         for sk, item in items.items():
             if sk.startswith(keys.SAID):
                 found.said[pk, sk] = item["d"], item["p"]
+                found.items[pk, sk] = item
             elif sk.startswith(keys.ALERT):
                 found.alerts.append(alerts.alert_of(item).as_json())
         _take_device(found, pk, items)
@@ -737,7 +742,7 @@ def contents(aws: FakeAws) -> Contents:
 
 
 def _take_device(found: Contents, pk: str, items: dict[str, Plain]) -> None:
-    state = devices.state_of(items[keys.STATE]) if keys.STATE in items else devices.State()
+    state = devices.state_of(items[keys.STATE]) if keys.STATE in items else State()
     latest = {name: (point, source.receipt_id) for name, (point, source) in state.latest.items()}
     if latest:
         found.latest[pk] = latest
@@ -809,6 +814,20 @@ class Disturbed:
         assert got.latest == expected.latest
         assert got.facts == expected.facts
         assert got.metrics == expected.metrics
+        self.check_deliveries(got)
+
+    def check_deliveries(self, got: Contents) -> None:
+        """Each change of what was said went out under its one id and type, and nothing else did."""
+        expected: dict[str, set[str]] = {}
+        for where, item in got.items.items():
+            for event in changes(self.before.items.get(where), item, None):
+                expected.setdefault(event["id"], set()).add(event["type"])
+        sent = {
+            identity: types
+            for identity, types in self.sent.items()
+            if any(each.startswith(("measurement.", "event.")) for each in types)
+        }
+        assert sent == expected
 
 
 def test_history_is_as_if_it_had_always_been_read_so_whatever_fails(
@@ -846,5 +865,5 @@ def alerts_of(world: World) -> list[dict[str, Any]]:
 
 def media_of(world: World) -> list[tuple[str | None, float | None]]:
     items = [unmarshal(i) for sk, i in partition(world, "d1").items() if sk.startswith("E!#")]
-    found = [alerts.said.media_of(item).media for item in items]
+    found = [said.media_of(item).media for item in items]
     return [(each.url, each.duration_seconds) for each in found]

@@ -13,6 +13,7 @@ from pydantic import (
     Field,
     StringConstraints,
     WithJsonSchema,
+    create_model,
     model_validator,
 )
 
@@ -175,9 +176,7 @@ Moment = Annotated[
 """A moment as RFC 3339, read into milliseconds."""
 
 
-class Renormalize(Body):
-    """Which archived payloads go through today's adapter: by arrival, from inclusive, to exclusive."""
-
+class _Renormalize(Body):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
@@ -185,9 +184,17 @@ class Renormalize(Body):
             ]
         }
     )
-    start: Moment = Field(alias="from")
-    end: Moment = Field(alias="to")
     dry_run: bool = False
+
+
+# ``from`` is no name in a class body, and an alias would let its field's own name through as well.
+_ARRIVALS: Any = {"from": (Moment, ...), "to": (Moment, ...)}
+Renormalize = create_model(
+    "Renormalize",
+    __base__=_Renormalize,
+    __doc__="Which archived payloads are read again: by their arrival, ``from`` inclusive, ``to`` exclusive.",
+    **_ARRIVALS,
+)
 
 
 # --- integrations ----------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
 from chalicelib import vendors
 from chalicelib.model.records import MalformedPayloadError, Record
@@ -27,7 +27,7 @@ class Acme:
         self._folder = folder
         self._version = 0
 
-    def __enter__(self) -> Acme:
+    def __enter__(self) -> Self:
         (self._folder / "acme").mkdir()
         (self._folder / "acme" / "__init__.py").touch()
         vendors.__path__.append(str(self._folder))

@@ -16,17 +16,17 @@ from chalicelib.store.renormalizations import Renormalization
 def begin(call: Call) -> Any:
     """Begin to put archived payloads through again, or to say what that would change."""
     connection = existing(call)
-    body = call.body
-    parameters.check_range({"from": body.start, "to": body.end})
+    given = call.given()
+    parameters.check_range(given)
     order = renormalizations.begin(
         call.table,
         Renormalization(
             tenant=call.tenant,
             connection_id=connection.id,
             number=0,
-            start=body.start,
-            end=body.end,
-            dry_run=body.dry_run,
+            start=given["from"],
+            end=given["to"],
+            dry_run=call.body.dry_run,
             requested_at=call.hub.now(),
         ),
     )
