@@ -6,18 +6,19 @@ figures are those of a warm process: the connection, the device and the month ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
-from chalicelib import queues
+from chalicelib import queues, renormalization
 from chalicelib.ingress.http import receive
 from chalicelib.normalize import entry as normalize
 from chalicelib.project import entry as project
 from chalicelib.security import hashed
-from chalicelib.store import connections
+from chalicelib.store import connections, renormalizations
 from chalicelib.store.connections import Connection
+from chalicelib.store.renormalizations import Renormalization
 from chalicelib.store.table import Key, Table, table_of
 from infra.local import events
 from infra.meter import Meter, size_of
@@ -210,6 +211,44 @@ def test_a_payload_of_each_vendor_costs_exactly_this(metered: Metered) -> None:
 
     _print(got)
     assert got == FIGURES
+
+
+def test_a_payload_read_again_costs_two_reads_and_its_object_and_a_write_only_where_it_differs(
+    metered: Metered,
+) -> None:
+    sending = next(each for each in SENDINGS if each.vendor == "relayr")
+    _costs(metered, sending)
+    before = _read_again(metered)
+    _one(metered, sending, "con_relayr", 0)  # one more object of the archive, the same records
+    after = _read_again(metered)
+    known = connections.find(table_of(metered.hub), "con_relayr")
+    assert known is not None
+    settings = {**known.settings, "severity_map": {"leak": "major"}}
+    connections.save(table_of(metered.hub), replace(known, settings=settings))
+    changed = _read_again(metered)
+
+    def more(high: dict[str, float], low: dict[str, float]) -> list[float]:
+        return [high[name] - low[name] for name in high]
+
+    assert more(after, before) == [3, 0, 1.5, 0]
+    assert more(changed, after) == [2, 2, 0, 0]  # the four payloads brought two items
+
+
+def _read_again(metered: Metered) -> dict[str, float]:
+    """Order a renormalization and return what its first step costs, which reads all payloads."""
+    hub, sqs = metered.hub, metered.embedded.client("sqs")
+    order = Renormalization("ten", "con_relayr", 0, 0, 10**14, dry_run=False, requested_at=0)
+    begun = renormalizations.begin(table_of(hub), order)
+    assert begun is not None
+    renormalization.enqueue(hub, begun)
+    costs: list[dict[str, float]] = []
+    while found := sqs.receive_message(QueueUrl=hub.config.inbound_url).get("Messages"):
+        sqs.delete_message(QueueUrl=hub.config.inbound_url, ReceiptHandle=found[0]["ReceiptHandle"])
+        metered.cost()
+        record = {"messageId": "m", "body": found[0]["Body"]}
+        assert normalize.run({"Records": [record]}, hub) == {"batchItemFailures": []}
+        costs.append(metered.cost())
+    return costs[0]
 
 
 def _costs(metered: Metered, sending: Sending) -> dict[str, Costs]:

@@ -59,6 +59,7 @@ def go_on(hub: Hub, step: Step, until: int, *, again: bool) -> None:
         saved = renormalizations.save(table, replace(worked, step=order.step + 1, stalls=0))
     except ConflictError:
         return  # a second message was faster
+    telemetry.plain("renormalize.stepped", id=saved.id, state=saved.state, counts=saved.counts)
     if saved.state == RUNNING:
         renormalization.enqueue(hub, saved)
 

@@ -13,6 +13,7 @@ alert       T#tenant#D#device     A#dig(key)#raised_at            by_time T#tena
 pointer     T#tenant#ID#alert     ALERT
 month       T#tenant              B#KIND#month
 connection  C#connection          CONNECTION                      by_time T#tenant#CONNECTION
+renormal.   T#tenant#N#connection number                          by_state RENORMALIZE
 integration T#tenant#I            integration
 delivery    T#tenant#I#integr.    L#delivery id                   by_time T#..#I#integr#month, by_state DUE
 quarantine  T#tenant#Q            quarantine id                   by_time T#tenant#QUARANTINE#month

@@ -116,7 +116,7 @@ def test_a_wrong_order_is_refused(tenant: Any, body: Any, status: int, pointer: 
     problem = tenant.refused("POST", path(tenant), body)
 
     assert problem["status"] == status
-    assert pointer is None or problem["errors"][0]["pointer"] == pointer
+    assert pointer in {None, *(each["pointer"] for each in problem.get("errors", ()))}
     assert tenant.all(path(tenant)) == []
 
 

@@ -126,6 +126,19 @@ def test_writing_twice_leaves_no_second_stream_record_and_the_first_provenance(
     assert {said.provenance_of(item) for item in stored(table, "E")} == {FIRST}
 
 
+def test_an_older_link_of_a_clip_does_not_replace_a_later_one(table: Table) -> None:
+    def clip(url: str) -> Assembly:
+        media = Media(None, "audio", "clip", url, START)
+        return Assembly(media=[MediaRecord("id", DEVICE, media, START)])
+
+    for url, source in (("1", FIRST), ("2", AGAIN), ("1", FIRST)):
+        said.write(table, "ten", clip(url), source)
+
+    (item,) = stored(table, "E!#")
+    assert said.media_of(item).media.url == "2"
+    assert said.provenance_of(item).receipt_id == FIRST.receipt_id
+
+
 def test_a_newer_adapter_that_says_the_same_changes_no_data(aws: FakeAws, table: Table) -> None:
     said.write(table, "ten", everything(), FIRST)
     before = len(aws.dynamodb.stream)
