@@ -255,3 +255,31 @@ def test_a_name_repeated_with_every_message_is_written_once(world: World) -> Non
     writes = [r["dynamodb"]["Keys"] for r in world.aws.dynamodb.stream]
     where = {"pk": {"S": "T#ten#D#viziosense:b1"}, "sk": {"S": keys.DEVICE}}
     assert writes.count(where) == 1
+
+
+def removed(world: World, *, expired: bool) -> dict[str, Any]:
+    """Return the stream's word of the removal of everything that was measured."""
+    records = []
+    for sk in list(world.aws.dynamodb.items["T#ten#D#relayr:d1"]):
+        if sk.startswith(keys.SEGMENT):
+            world.table.delete(Key("T#ten#D#relayr:d1", sk))
+            records.append(_record(world.aws.dynamodb.stream[-1]))
+    if expired:
+        service = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
+        records = [{**each, "userIdentity": service} for each in records]
+    return {"Records": records}
+
+
+@pytest.mark.parametrize("expired", [False, True])
+def test_what_expires_stays_the_latest_and_what_is_removed_does_not(
+    world: World, *, expired: bool
+) -> None:
+    world.measure(20)
+    world.project()
+
+    assert project.run(removed(world, expired=expired), world.hub) == {"batchItemFailures": []}
+
+    state, _ = devices.load_state(world.table, "ten", "relayr:d1")
+    device, _ = devices.load_device(world.table, "ten", "relayr:d1")
+    assert device is not None
+    assert (bool(state.latest), bool(device.metrics)) == (expired, expired)

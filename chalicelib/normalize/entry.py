@@ -19,8 +19,8 @@ from chalicelib.store.table import table_of
 
 UNKNOWN = "unknown"
 """The archive's tenant for payloads of a connection that never existed (a mistyped MQTT topic)."""
-_STEPS_MS = 20_000
-"""For how long steps may work in one invocation: its payloads wait for their acknowledgement meanwhile."""
+_STEPS_MS = 5000
+"""For how long steps work in one invocation: even if all are busy with them, no payload waits longer."""
 _Work = list[tuple[str, Envelope, Connection | None]]
 
 
