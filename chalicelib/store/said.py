@@ -79,9 +79,8 @@ def write(table: Table, tenant: str, assembly: Assembly, source: Provenance) -> 
     for media in assembly.media:
         key = keys.media(tenant, media.device_id, media.at, media.id)
         index = indexed(table, tenant, "MEDIA", media.at, media.id)
-        index[LATEST] = (
-            source.received_at
-        )  # a clip sent again has a new link: the latest one counts
+        # A clip that is sent again has a new link: the latest counts.
+        index[LATEST] = source.received_at
         _remember(table, key, _pack_media(media), source, index)
     for signal in assembly.signals:
         key = keys.signal(tenant, signal.device_id, signal.key, signal.at, signal.digest)
