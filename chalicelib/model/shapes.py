@@ -220,7 +220,8 @@ class Profile:
             parent = parent_of(path)
             holder = self.fields.get(parent) if parent is not None else None
             # An object of this kind came before, without it: not every item has it.
-            optional = holder is not None and "object" in holder.types and parent not in arrived
+            before = holder is not None and "object" in holder.types and parent not in arrived
+            optional = before or path.endswith("[]")  # an array may be empty
             self.fields[path] = Field(dict.fromkeys(sorted(types), at), optional)
             if types & _CONTAINERS:
                 arrived.add(path)
@@ -252,7 +253,7 @@ class Profile:
 
     def _miss(self, shape: Shape, source: Source, *, learning: bool) -> None:
         for path, known in self.fields.items():
-            if known.optional or path in shape or path.endswith("[]"):
+            if known.optional or path in shape:
                 continue
             if "object" not in shape.get(parent_of(path) or ROOT, ()):
                 continue
