@@ -60,7 +60,7 @@ def _counted(
     reading: Reading, adapter: Adapter, received_at: int, stood: set[int]
 ) -> Iterator[Counted]:
     for number, outcome in enumerate(reading.outcomes):
-        known = adapter.models(outcome.item.kind) or not reading.decoded
+        known = adapter.models(outcome.item.kind)
         if number in reading.assembly.refused:
             became = "quarantined"
         elif number in stood:

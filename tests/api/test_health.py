@@ -15,7 +15,6 @@ from chalicelib.normalize import entry as normalize
 from chalicelib.normalize.watch import FRESH
 from chalicelib.project import entry as project
 from chalicelib.store import tallies
-from chalicelib.store.table import table_of
 
 pytestmark = pytest.mark.usefixtures("quiet")
 DRIFT = "vendor.schema_drift"
@@ -88,7 +87,7 @@ def test_every_item_is_counted_once_by_what_became_of_it(tenant: Any) -> None:
     assert found["counts"] == {"accepted": 3, "duplicate": 2, "quarantined": 3, "unknown": 1}
     assert found["state"] == "ok"
     assert found["last_received_at"] is not None
-    assert {row["type"] for row in found["message_types"]} == {"measurements", "other", "payload"}
+    assert {row["type"] for row in found["message_types"]} == {"measurements", "other"}
 
 
 def test_of_a_list_only_what_was_there_already_is_duplicate(tenant: Any) -> None:
@@ -232,17 +231,16 @@ def test_a_known_look_costs_nothing(tenant: Any) -> None:
     assert calls.count("UpdateItem") == 2  # a minute has passed: the tally
 
 
-def test_figures_that_cannot_be_written_harm_no_payload(
-    tenant: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    table = table_of(tenant.hub)
+def test_figures_that_cannot_be_written_harm_no_payload(tenant: Any) -> None:
+    written: list[str] = []
 
-    def refuse(*_: Any) -> None:
-        raise TimeoutError
+    def refuse_the_second_update(operation: str) -> None:
+        written.append(operation)
+        if operation == "UpdateItem" and written.count(operation) == 2:
+            raise TimeoutError
 
-    monkeypatch.setattr(table, "add", refuse)
+    tenant.aws.faults.before = refuse_the_second_update
     sends(tenant, [measurement(tenant)])
-    monkeypatch.undo()
 
     assert tenant.get("/v1/devices")["data"] != []
     assert health(tenant)["counts"]["accepted"] == 0

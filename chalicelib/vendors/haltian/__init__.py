@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from chalicelib.model.records import Event, MalformedPayloadError, Record
 from chalicelib.model.times import from_seconds
 from chalicelib.vendors import Adapter, Item, Payload
-from chalicelib.vendors.haltian.messages import FIELDS, READERS, sensor_values
+from chalicelib.vendors.haltian.messages import FIELDS, LISTED, READERS, sensor_values
 from chalicelib.vendors.haltian.rest_answers import alert_history, thing
 
 CARRIERS = frozenset({"tsmGw", "tsmGwTs", "tsmCloudTs", "tsmAp"})
@@ -116,5 +116,5 @@ adapter = Adapter(
     split=split,
     normalize=normalize,
     silent_after=silent_after,
-    kinds=frozenset(map(str, {*FIELDS, *READERS})) | {"thing", "alerts"},
+    kinds=frozenset(map(str, {*FIELDS, *READERS, *LISTED})) | {"thing", "alerts"},
 )
