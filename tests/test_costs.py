@@ -245,7 +245,7 @@ def _warm(metered: Metered, sending: Sending, identity: str) -> None:
         source = Source(at, envelope.receipt_id, 0, 1)
         items = [(n, each.item) for n, each in enumerate(read(connection, envelope).outcomes)]
         watch(table, connection, items, source)
-    tallies.count(table, "ten", identity, [Counted("k", "accepted", 1, 1)])
+    tallies.count(table, "ten", identity, 1, {Counted("k", "accepted", 1, 0): 1})
     tallies.write_due(table)
 
 

@@ -34,6 +34,7 @@ _TYPES: Mapping[type, str] = {
     dict: "object",
     list: "array",
 }
+_NESTED = frozenset({dict, list})
 _CONTAINERS = frozenset({"object", "array"})
 Shape = dict[str, frozenset[str]]
 """The JSON types of every field of an item by dotted path (``a[]`` for what stands in an array)."""
@@ -76,16 +77,14 @@ def signature(value: Any, depth: int = DEPTH) -> Any:
             return (
                 tuple(value),
                 kinds,
-                tuple(
-                    signature(each, depth - 1) for each in inner if isinstance(each, dict | list)
-                ),
+                tuple(signature(each, depth - 1) for each in inner if type(each) in _NESTED),
             )
         return tuple(value), kinds
     if isinstance(value, list):
         within = frozenset(map(type, value))
         if dict not in within and list not in within:
             return within
-        inside = (signature(each, depth - 1) for each in value if isinstance(each, dict | list))
+        inside = (signature(each, depth - 1) for each in value if type(each) in _NESTED)
         return within, frozenset(inside)
     return type(value)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
 
 from chalicelib import telemetry, vendors
 from chalicelib.model.assembly import Assembly
@@ -14,7 +14,7 @@ from chalicelib.store import quarantine, said, tallies
 from chalicelib.store.connections import Connection
 from chalicelib.store.said import Provenance
 from chalicelib.store.table import Table
-from chalicelib.store.tallies import Counted
+from chalicelib.store.tallies import Counted, bucket
 from chalicelib.vendors import Adapter
 
 
@@ -53,20 +53,29 @@ def _notice(
         source = Source(envelope.received_at, envelope.receipt_id, 0, adapter.version)
         watch(table, connection, items, source)
     counted = _counted(reading, adapter, envelope.received_at, stood)
-    tallies.count(table, connection.tenant, connection.id, counted)
+    tallies.count(table, connection.tenant, connection.id, envelope.received_at, counted)
 
 
 def _counted(
     reading: Reading, adapter: Adapter, received_at: int, stood: set[int]
-) -> Iterator[Counted]:
+) -> Counter[Counted]:
+    refused = reading.assembly.refused
+    found: Counter[Counted] = Counter()
     for number, outcome in enumerate(reading.outcomes):
-        known = adapter.models(outcome.item.kind)
-        if number in reading.assembly.refused:
+        kind = outcome.item.kind
+        known = adapter.models(kind)
+        if number in refused:
             became = "quarantined"
         elif number in stood:
             became = "duplicate"
         else:
             became = "accepted" if known else "unknown"
-        times = [record.at for record in outcome.records if record.at is not None]
-        kind = name_of(outcome.item.kind) if known else tallies.OTHER
-        yield Counted(kind, became, received_at, max(times, default=None))
+        at: int | None = None
+        for record in outcome.records:
+            if record.at is not None and (at is None or record.at > at):
+                at = record.at
+        late, early = (
+            (None, 0) if at is None else (bucket(received_at - at), bucket(at - received_at))
+        )
+        found[Counted(name_of(kind) if known else tallies.OTHER, became, late, early)] += 1
+    return found

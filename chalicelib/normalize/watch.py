@@ -56,6 +56,7 @@ def _known(_table: Table) -> dict[str, dict[str, _Known]]:
     return {}
 
 
+@lru_cache(maxsize=1024)
 def name_of(kind: str) -> str:
     """Return a message kind as it stands in keys."""
     return _UNSAFE.sub("_", kind)[:40]

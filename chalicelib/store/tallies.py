@@ -31,12 +31,15 @@ _NAMES = 150
 
 
 class Counted(NamedTuple):
-    """One item: its kind, what became of it, when it came, when the vendor says it was."""
+    """Items that count alike: their kind, what became of them, the buckets of their delays.
+
+    ``late`` is ``None`` where the vendor gave no time; ``early`` is 0 where it was not ahead of ours.
+    """
 
     kind: str
     outcome: str
-    received_at: int
-    observed_at: int | None
+    late: int | None
+    early: int
 
 
 @dataclass(slots=True)
@@ -47,16 +50,15 @@ class Tally:
     received: int = 0
     seen: dict[str, int] = field(default_factory=dict)
 
-    def count(self, item: Counted) -> None:
-        """Count one item."""
-        kind, outcome, received_at, observed_at = item
-        self.numbers[f"n.{outcome}"] += 1
+    def count(self, item: Counted, number: int, received_at: int) -> None:
+        """Count a number of items."""
+        self.numbers[f"n.{item.outcome}"] += number
         self.received = max(self.received, received_at)
-        self.seen[kind] = max(received_at, self.seen.get(kind, 0))
-        if observed_at is not None:
-            self.numbers[f"l.{kind}.{_bucket(received_at - observed_at)}"] += 1
-            if observed_at > received_at:
-                self.numbers[f"k.{kind}.{_bucket(observed_at - received_at)}"] += 1
+        self.seen[item.kind] = max(received_at, self.seen.get(item.kind, 0))
+        if item.late is not None:
+            self.numbers[f"l.{item.kind}.{item.late}"] += number
+        if item.early:
+            self.numbers[f"k.{item.kind}.{item.early}"] += number
 
 
 @dataclass(slots=True)
@@ -72,13 +74,19 @@ def _open(_table: Table) -> _Open:
     return _Open()
 
 
-def count(table: Table, tenant: str, connection_id: str, counted: Iterable[Counted]) -> None:
+def count(
+    table: Table,
+    tenant: str,
+    connection_id: str,
+    received_at: int,
+    counted: Mapping[Counted, int],
+) -> None:
     """Count the items of one payload, in memory."""
     known = _open(table)
     with known.lock:
         tally = known.tallies.setdefault((tenant, connection_id), Tally())
-        for each in counted:
-            tally.count(each)
+        for item, number in counted.items():
+            tally.count(item, number, received_at)
 
 
 def write_due(table: Table, *, all_of_them: bool = False) -> None:
@@ -171,9 +179,9 @@ def figures(table: Table, tenant: str, connection_id: str, now: int) -> Figures:
 def _add_delays(delays: dict[str, Delays], row: Mapping[str, object]) -> None:
     for name, number in row.items():
         if name.startswith(("l.", "k.")) and isinstance(number, int):
-            kind, _, bucket = name[2:].rpartition(".")
+            kind, _, where = name[2:].rpartition(".")
             mine = delays.setdefault(kind, Delays())
-            (mine.late if name[0] == "l" else mine.early)[int(bucket)] += number
+            (mine.late if name[0] == "l" else mine.early)[int(where)] += number
 
 
 def together(delays: Iterable[Delays]) -> Delays:
@@ -185,9 +193,9 @@ def together(delays: Iterable[Delays]) -> Delays:
     return found
 
 
-def _bucket(milliseconds: int) -> int:
+def bucket(milliseconds: int) -> int:
     """Return the bucket of a delay: two an octave, 0 for none."""
-    return 0 if milliseconds < 1 else int(math.log2(milliseconds) * 2) + 1
+    return (milliseconds * milliseconds).bit_length() if milliseconds > 0 else 0
 
 
 def _quantile(buckets: Mapping[int, int], share: float, total: int) -> float | None:
@@ -195,8 +203,8 @@ def _quantile(buckets: Mapping[int, int], share: float, total: int) -> float | N
     if not total:
         return None
     rank = max(1, math.ceil(share * total)) - (total - sum(buckets.values()))
-    for bucket in sorted(buckets):
-        rank_before, rank = rank, rank - buckets[bucket]
+    for each in sorted(buckets):
+        rank_before, rank = rank, rank - buckets[each]
         if rank_before > 0 >= rank:
-            return round(2 ** ((bucket - 0.5) / 2) / 1000, 3) if bucket else 0.0
+            return round(2 ** ((each - 0.5) / 2) / 1000, 3) if each else 0.0
     return 0.0
