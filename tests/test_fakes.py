@@ -81,6 +81,7 @@ class Sequence:
             self.put,
             self.replace,
             self.remember,
+            self.add,
             self.delete,
             self.get,
             self.get_many,
@@ -115,6 +116,12 @@ class Sequence:
             {"p": self.rng.choice(("first", "second"))},
         )
         self.pair.table(lambda table: table.remember(key, always, once))
+
+    def add(self) -> None:
+        key = self.key()
+        numbers = {f"n.{name}": self.rng.randint(1, 5) for name in self.rng.sample("abc", 2)}
+        latest = {"at": self.rng.randint(1, 2)}
+        self.pair.table(lambda table: table.add(key, numbers, latest))
 
     def delete(self) -> None:
         key = self.key()
@@ -164,7 +171,7 @@ def test_any_sequence_of_operations_gives_the_same_answers_and_the_same_stream(
 
     done = {sequence.step() for _ in range(OPERATIONS)}
 
-    assert len(done) == 7
+    assert len(done) == 8
     real = told(embedded.stream(pair.real.config.table))
     assert told(pair.aws.dynamodb.stream) == real
     assert {name for name, *_ in real} == {"INSERT", "MODIFY", "REMOVE"}

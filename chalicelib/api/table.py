@@ -93,6 +93,11 @@ ROUTES: tuple[Route, ...] = (
         "Replace a connection's secret",
         body="Rotation", body_optional=True, returns="administration.Secret",
     ),
+    Route(
+        "GET", f"{_CONNECTION}/health", "read", "health.read",
+        "Read how a connection does: counts, delays, fields and their drift",
+        returns="administration.ConnectionHealth",
+    ),
     # --- integrations and their deliveries
     Route(
         "POST", "/v1/integrations", "admin", "integrations.create", "Create an integration",

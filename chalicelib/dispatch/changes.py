@@ -16,7 +16,7 @@ from chalicelib.model.cloudevents import CloudEvent, about_device
 from chalicelib.model.digests import digest
 from chalicelib.model.state import Device
 from chalicelib.model.views import event_json, measurement_json, media_json
-from chalicelib.store import alerts, devices, keys, said
+from chalicelib.store import alerts, devices, keys, profiles, said
 from chalicelib.store.table import VERSION
 
 Item = Mapping[str, Any]
@@ -65,10 +65,12 @@ def _version(identity: str, point: Point) -> str:
 
 def _event(_: Item | None, new: Item) -> Iterator[CloudEvent]:
     event, source = said.event_of(new), said.provenance_of(new)
-    identity = digest("event.occurred", event.id, event.type, event.data)
+    # What the hub itself noticed goes out under its own name.
+    kind = event.type if event.type == profiles.EVENT else "event.occurred"
+    identity = digest(kind, event.id, event.type, event.data)
     data = event_json(event) | {"provenance": source.as_json()}
     yield about_device(
-        "event.occurred", identity, event.device_id, source.connection_id, at=event.at, data=data
+        kind, identity, event.device_id, source.connection_id, at=event.at, data=data
     )
 
 

@@ -58,7 +58,7 @@ def facts_of(event: CloudEvent, tags: Sequence[str] = (), groups: Sequence[str] 
         facts |= {"metrics": (data["metric"],), "value": data["value"]}
     elif kind.startswith("alert."):
         facts["severities"] = (data["severity"],)
-    elif kind == "event.occurred":
+    elif kind in {"event.occurred", "vendor.schema_drift"}:
         facts["event_types"] = (data["type"],)
     elif kind.startswith("device."):
         facts |= {"tags": data["tags"], "groups": data["groups"]}

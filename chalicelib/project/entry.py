@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib import aws, telemetry
+from chalicelib.model.assembly import Assembly
 from chalicelib.model.state import Heard
 from chalicelib.project.fold import fold
-from chalicelib.store import alerts, keys, said
+from chalicelib.store import alerts, keys, profiles, said
 from chalicelib.store.table import Plain, Table, table_of, unmarshal
 
 _Change = tuple[str, Plain]
@@ -18,12 +19,15 @@ def run(event: dict[str, Any], hub: aws.Hub | None = None) -> dict[str, Any]:
     """Process a stream event.  Returns the first change that failed: the mapping retries from there."""
     table = table_of(hub or aws.hub())
     devices: dict[str, list[_Change]] = {}
+    failed: list[str] = []
     for record in event["Records"]:
+        if _is_profile(record):
+            failed += _profile(table, record)
+            continue
         change = _change(record)
         if change is not None:
             number, item = change
             devices.setdefault(item["pk"], []).append((number, item))
-    failed: list[str] = []
     for pk, changes in devices.items():
         try:
             _device(table, pk, [item for _, item in changes])
@@ -49,6 +53,26 @@ def _change(record: Mapping[str, Any]) -> _Change | None:
     if "d" not in new or (old is not None and old.get("d") == new["d"]):
         return None
     return image["SequenceNumber"], new
+
+
+def _is_profile(record: Mapping[str, Any]) -> bool:
+    where = record["dynamodb"]["Keys"]
+    return keys.is_profile(where["pk"]["S"], where["sk"]["S"])
+
+
+def _profile(table: Table, record: Mapping[str, Any]) -> list[str]:
+    """Store the events that a changed profile means; return the change's number if that failed."""
+    image = record["dynamodb"]
+    if "NewImage" not in image:
+        return []
+    old = unmarshal(image["OldImage"]) if image.get("OldImage") else None
+    try:
+        for tenant, event, source in profiles.told(old, unmarshal(image["NewImage"])):
+            said.write(table, tenant, Assembly(events=[event]), source)
+    except Exception:  # noqa: BLE001 - the devices of the batch must not wait for it
+        telemetry.logger().exception("drift.failed")
+        return [image["SequenceNumber"]]
+    return []
 
 
 def _device(table: Table, pk: str, items: list[Plain]) -> None:
@@ -87,7 +111,9 @@ def _heard(item: Plain) -> Heard | None:
             adapter_version=source.adapter_version,
         )
     if sort_key.startswith(keys.EVENT):
-        return Heard((said.event_of(item).at,), *where)
+        event = said.event_of(item)
+        # What the hub noticed of a connection says nothing of a device.
+        return Heard((event.at,), *where) if event.type != profiles.EVENT else None
     if sort_key.startswith(keys.MEDIA):
         return Heard((said.media_of(item).at,), *where)
     if sort_key.startswith(keys.SIGNAL):

@@ -13,6 +13,8 @@ alert       T#tenant#D#device     A#dig(key)#raised_at            by_time T#tena
 pointer     T#tenant#ID#alert     ALERT
 month       T#tenant              B#KIND#month
 connection  C#connection          CONNECTION                      by_time T#tenant#CONNECTION
+profile     T#tenant#C#connection P#message kind                  (written when a type's fields change)
+tally       T#tenant#C#connection H#hour                          (counted, once a minute at most)
 integration T#tenant#I            integration
 delivery    T#tenant#I#integr.    L#delivery id                   by_time T#..#I#integr#month, by_state DUE
 quarantine  T#tenant#Q            quarantine id                   by_time T#tenant#QUARANTINE#month

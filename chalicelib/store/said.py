@@ -57,8 +57,13 @@ def provenance_of(item: Mapping[str, Any]) -> Provenance:
     return Provenance(item["c"], item["p"], int(item["v"]))
 
 
-def write(table: Table, tenant: str, assembly: Assembly, source: Provenance) -> None:
-    """Store everything that one payload said.  Doing it again changes nothing."""
+def write(table: Table, tenant: str, assembly: Assembly, source: Provenance) -> set[int]:
+    """Store everything that one payload said.  Doing it again changes nothing.
+
+    Returns the numbers of the items of which everything stood there already.
+    """
+    stood: set[int] = set()
+    changed: set[int] = set()
     for segment in assembly.segments:
         key = keys.segment(
             tenant,
@@ -68,29 +73,35 @@ def write(table: Table, tenant: str, assembly: Assembly, source: Provenance) -> 
             segment.digest,
             points=bool(segment.points),
         )
-        _remember(table, key, _pack_segment(segment), source)
+        same = _remember(table, key, _pack_segment(segment), source)
+        (stood if same else changed).update(segment.items)
     for event in assembly.events:
         key = keys.event(tenant, event.device_id, event.at, event.id)
         index = indexed(table, tenant, "EVENT", event.at, event.id)
-        _remember(table, key, pack([event.type, event.data], sort_keys=True), source, index)
+        data = pack([event.type, event.data], sort_keys=True)
+        same = _remember(table, key, data, source, index)
+        (stood if same else changed).update(event.items)
     for media in assembly.media:
         key = keys.media(tenant, media.device_id, media.at, media.id)
         index = indexed(table, tenant, "MEDIA", media.at, media.id)
-        _remember(table, key, _pack_media(media), source, index)
+        same = _remember(table, key, _pack_media(media), source, index)
+        (stood if same else changed).update(media.items)
     for signal in assembly.signals:
         key = keys.signal(tenant, signal.device_id, signal.key, signal.at, signal.digest)
-        _remember(table, key, _pack_signal(signal), source)
+        same = _remember(table, key, _pack_signal(signal), source)
+        (stood if same else changed).update(signal.items)
+    return stood - changed
 
 
 def _remember(
     table: Table, key: Key, data: bytes, source: Provenance, index: Plain | None = None
-) -> None:
+) -> bool:
     always: Plain = {"d": data, "v": source.adapter_version, **(index or {})}
     once: Plain = {"p": source.receipt_id, "c": source.connection_id}
     # Signals never expire: an alert may stay open for longer than anything else is kept.
     if not table.hub.config.keep_all and not key.sk.startswith(keys.SIGNAL):
         once["expires_at"] = (source.received_at + RETENTION) // 1000
-    table.remember(key, always, once)
+    return table.remember(key, always, once)
 
 
 # --- packing ---------------------------------------------------------------------------------------

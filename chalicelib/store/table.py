@@ -38,20 +38,38 @@ class Table:
         self.marked: set[Key] = set()
         """Month markers that this process knows to be written."""
 
-    def remember(self, key: Key, always: Plain, once: Plain) -> None:
+    def remember(self, key: Key, always: Plain, once: Plain) -> bool:
         """Write what a vendor said: ``always`` replaces, ``once`` is kept from the first writing.
 
-        Writing the same again changes nothing, so DynamoDB sends no stream record for it.
+        Writing the same again changes nothing, so DynamoDB sends no stream record for it.  Returns
+        whether all of ``always`` stood there already (the answer carries it for nothing).
         """
         names = {f"#{n}": n for n in (*always, *once)}
         values = {f":{n}": marshal(v) for n, v in (*always.items(), *once.items())}
         terms = [f"#{n} = :{n}" for n in always]
         terms += [f"#{n} = if_not_exists(#{n}, :{n})" for n in once]
-        self.hub.dynamodb.update_item(
+        answer = self.hub.dynamodb.update_item(
             TableName=self.name,
             Key=_key(key),
             UpdateExpression=f"SET {', '.join(terms)}",
             ExpressionAttributeNames=names,
+            ExpressionAttributeValues=values,
+            ReturnValues="UPDATED_OLD",
+        )
+        before = answer.get("Attributes", {})
+        return all(n in before and _plain(before[n]) == value for n, value in always.items())
+
+    def add(self, key: Key, numbers: Mapping[str, int], latest: Plain) -> None:
+        """Add to numbers of an item, and set what is simply the latest.  Twice is twice."""
+        names = [*latest, *numbers]
+        values = {f":{n}": marshal({**latest, **numbers}[name]) for n, name in enumerate(names)}
+        terms = [f"#{n} = :{n}" for n in range(len(latest))]
+        sums = [f"#{n} :{n}" for n in range(len(latest), len(names))]
+        self.hub.dynamodb.update_item(
+            TableName=self.name,
+            Key=_key(key),
+            UpdateExpression=f"SET {', '.join(terms)} ADD {', '.join(sums)}",
+            ExpressionAttributeNames={f"#{n}": name for n, name in enumerate(names)},
             ExpressionAttributeValues=values,
         )
 

@@ -61,12 +61,19 @@ class Adapter:
     ``version`` grows with every change of what records a payload becomes.  ``split`` lists a payload's
     items, ``normalize`` turns one into records; both may raise ``MalformedPayloadError``.
     ``silent_after`` says after how many seconds without a word a device (by native id) counts as offline.
+    ``kinds`` are the message kinds it models; an item of another kind is counted as unknown
+    (``None``: it models whatever it finds).
     """
 
     version: int
     split: Callable[[Payload], Iterable[Item]]
     normalize: Callable[[Item, Payload], Iterable[Record]]
     silent_after: Callable[[str], int]
+    kinds: frozenset[str] | None = None
+
+    def models(self, kind: str) -> bool:
+        """Say whether items of a kind become more than an event of an unlisted type."""
+        return self.kinds is None or kind in self.kinds
 
 
 @dataclass(frozen=True, slots=True)

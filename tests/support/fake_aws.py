@@ -77,7 +77,7 @@ class FakeDynamoDB:
         return {}
 
     def update_item(self, **request: Any) -> Item:
-        """Apply ``SET #a = :a, #b = if_not_exists(#b, :b)``."""
+        """Apply ``SET #a = :a, #b = if_not_exists(#b, :b) ADD #c :c``."""
         self.faults.before("UpdateItem")
         old = self._get(request["Key"])
         _check(request, old, "UpdateItem")
@@ -86,16 +86,23 @@ class FakeDynamoDB:
         expression = request["UpdateExpression"]
         if not expression.startswith("SET "):
             raise NotImplementedError(expression)
-        for term in re.split(r",\s*(?![^(]*\))", expression[4:]):
+        setting, _, adding = expression[4:].partition(" ADD ")
+        for term in re.split(r",\s*(?![^(]*\))", setting):
             name, value = (part.strip() for part in term.split("=", 1))
             keep = re.fullmatch(r"if_not_exists\((#\w+),\s*(:\w+)\)", value)
             if keep:
                 item.setdefault(names[name], values[keep[2]])
             else:
                 item[names[name]] = values[value]
+        for term in filter(None, adding.split(", ")):
+            name, value = term.split()
+            total = int(item.get(names[name], {"N": "0"})["N"]) + int(values[value]["N"])
+            item[names[name]] = {"N": str(total)}
         self._set(item, old)
         self.faults.after("UpdateItem")
-        return {}
+        if request.get("ReturnValues") != "UPDATED_OLD" or old is None:
+            return {}
+        return {"Attributes": {n: old[n] for n in names.values() if n in old}}
 
     def delete_item(self, **request: Any) -> Item:
         """Remove an item."""

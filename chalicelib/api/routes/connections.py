@@ -47,7 +47,7 @@ def list_connections(call: Call) -> Any:
 
 def read(call: Call) -> Any:
     """Read one connection."""
-    return _json(call, _existing(call))
+    return _json(call, existing(call))
 
 
 def change(call: Call) -> Any:
@@ -87,7 +87,8 @@ def _check(call: Call, given: Mapping[str, Any]) -> None:
         raise invalid("/settings/base_url", detail)
 
 
-def _existing(call: Call) -> Connection:
+def existing(call: Call) -> Connection:
+    """Return the connection that a request names, or refuse it."""
     connection = connections.find(call.table, call.path["connection_id"])
     if connection is None or connection.tenant != call.tenant or connection.deleted_at is not None:
         raise not_found("connection")
@@ -96,7 +97,7 @@ def _existing(call: Call) -> Connection:
 
 def _changed(call: Call, change: Callable[[Connection], Connection]) -> Connection:
     while True:
-        connection = change(_existing(call))
+        connection = change(existing(call))
         try:
             connections.save(call.table, connection)
         except ConflictError:

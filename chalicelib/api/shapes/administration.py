@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from chalicelib.api.shapes import Moment, Shape
+
+JsonType = Literal["string", "number", "boolean", "null", "object", "array"]
 
 
 class Accepted(Shape):
@@ -31,6 +33,67 @@ class Connection(Shape):
     webhook_url: str
     mqtt_topic_prefix: str
     created_at: Moment
+
+
+class Lag(Shape):
+    """How late items come: arrival minus the vendor's time, in seconds (about; ``null``: unknown)."""
+
+    p50_seconds: float | None
+    p95_seconds: float | None
+
+
+class ItemCounts(Shape):
+    """Items of the last 24 hours, each counted once, by what became of them (about)."""
+
+    accepted: int
+    duplicate: int
+    quarantined: int
+    unknown: int
+
+
+class Drift(Shape):
+    """A change in how a vendor's items look."""
+
+    event_id: str
+    message_type: str
+    path: str = Field(examples=["data.values[].temp"])
+    drift: Literal["new", "missing", "retyped"]
+    types: list[JsonType]
+    before: list[JsonType]
+    at: Moment
+
+
+class MessageField(Shape):
+    """A field of a message type; not every item has an optional one."""
+
+    path: str
+    types: list[JsonType]
+    optional: bool
+
+
+class MessageType(Shape):
+    """A message type of a connection: its fields, and how late its items come."""
+
+    type: str
+    fields: list[MessageField]
+    learning: bool
+    last_seen_at: Moment | None
+    lag: Lag
+    clock_skew_seconds: float | None
+
+
+class ConnectionHealth(Shape):
+    """How a connection does.  Figures are approximate and up to a minute old."""
+
+    connection_id: str
+    vendor: str
+    state: Literal["ok", "silent", "failing", "never"]
+    last_received_at: Moment | None
+    counts: ItemCounts
+    lag: Lag
+    clock_skew_seconds: float | None
+    drift: list[Drift]
+    message_types: list[MessageType]
 
 
 class ConnectionWithSecret(Connection, Secret):
