@@ -17,7 +17,9 @@ from chalicelib.model.times import DAY, HOUR
 LEARNING = 20
 """Items of a type that teach, before a difference is a change."""
 PERIOD = HOUR
-"""A field that stood in all items that taught is missing when none had it for so long."""
+"""A field that stood in all items that taught is missing when none had it for so long ..."""
+LACKING = 20
+"""... or when none of so many payloads had it."""
 FIELDS = 200
 """Fields kept of a message type: names made of data must not grow without end."""
 DEPTH = 8
@@ -136,14 +138,23 @@ class Field:
 
     types: dict[str, int]
     optional: bool = False
-    lacking: int | None = None
-    """The first arrival without it, while none with it came later."""
+    lacking: list[tuple[int, str]] = field(default_factory=list)
+    """The earliest :data:`LACKING` payloads without it, while none with it came later."""
     missing: bool = False
 
     @property
     def first(self) -> int:
         """When the field was first seen."""
         return min(self.types.values())
+
+    def lacks(self, source: Source) -> bool:
+        """Note a payload without it; say whether that makes it missing."""
+        payload = (source.at, source.receipt_id[-6:])
+        if payload not in self.lacking:
+            insort(self.lacking, payload)
+            del self.lacking[LACKING:]
+        (first, _), (last, _) = self.lacking[0], self.lacking[-1]
+        return len(self.lacking) == LACKING or last - first >= PERIOD
 
 
 @dataclass(slots=True)
@@ -171,7 +182,7 @@ class Profile:
     def copy(self) -> Profile:
         """Return an equal profile that shares nothing."""
         fields = {
-            path: Field(dict(each.types), each.optional, each.lacking, each.missing)
+            path: Field(dict(each.types), each.optional, list(each.lacking), each.missing)
             for path, each in self.fields.items()
         }
         return Profile(fields, list(self.taught), list(self.changes))
@@ -179,7 +190,7 @@ class Profile:
     def settled(self, shape: Shape) -> bool:
         """Say whether items of a shape that changes nothing now never will: time decides nothing."""
         return not any(
-            each.lacking is not None and not each.missing and path not in shape
+            each.lacking and not each.missing and path not in shape
             for path, each in self.fields.items()
         )
 
@@ -230,8 +241,8 @@ class Profile:
             known.types[each] = min(at, known.types.get(each, at))
         if added & _CONTAINERS:
             arrived.add(path)
-        if known.lacking is not None and at > known.lacking:
-            known.optional, known.lacking, known.missing = True, None, False
+        if known.lacking and at > known.lacking[0][0]:
+            known.optional, known.lacking, known.missing = True, [], False
         return bool(added)
 
     def _judge(self, path: str, source: Source) -> None:
@@ -258,9 +269,7 @@ class Profile:
                 continue
             if learning:
                 known.optional = True
-            elif known.lacking is None or source.at < known.lacking:
-                known.lacking = source.at
-            elif not known.missing and source.at >= known.lacking + PERIOD:
+            elif not known.missing and known.lacks(source):
                 known.missing = True
                 self._tell(path, "missing", source.at, (), tuple(sorted(known.types)), source)
 
@@ -303,7 +312,9 @@ def to_plain(profile: Profile) -> dict[str, Any]:
 def from_plain(plain: Mapping[str, Any]) -> Profile:
     """Return the profile that :func:`to_plain` wrote."""
     fields = {
-        path: Field(dict(types), bool(optional), lacking, bool(missing))
+        path: Field(
+            dict(types), bool(optional), [(at, name) for at, name in lacking], bool(missing)
+        )
         for path, (types, optional, lacking, missing) in plain["f"].items()
     }
     return Profile(fields, [(at, name) for at, name in plain["t"]], list(changes_of(plain)))
