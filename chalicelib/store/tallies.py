@@ -26,6 +26,8 @@ RETENTION = 30 * DAY
 OUTCOMES = ("accepted", "duplicate", "quarantined", "unknown")
 OTHER = "other"
 """All message types that the adapter does not model: their names are the vendor's text."""
+_FINE = 8
+"""Buckets an octave: a delay is known within a twentieth."""
 _NAMES = 150
 """Numbers of one write: its expression may have 4 KB."""
 
@@ -194,8 +196,8 @@ def together(delays: Iterable[Delays]) -> Delays:
 
 
 def bucket(milliseconds: int) -> int:
-    """Return the bucket of a delay: two an octave, 0 for none."""
-    return (milliseconds * milliseconds).bit_length() if milliseconds > 0 else 0
+    """Return the bucket of a delay, 0 for none."""
+    return (milliseconds**_FINE).bit_length() if milliseconds > 0 else 0
 
 
 def _quantile(buckets: Mapping[int, int], share: float, total: int) -> float | None:
@@ -206,5 +208,5 @@ def _quantile(buckets: Mapping[int, int], share: float, total: int) -> float | N
     for each in sorted(buckets):
         rank_before, rank = rank, rank - buckets[each]
         if rank_before > 0 >= rank:
-            return round(2 ** ((each - 0.5) / 2) / 1000, 3) if each else 0.0
+            return round(2 ** ((each - 0.5) / _FINE) / 1000, 3) if each else 0.0
     return 0.0
