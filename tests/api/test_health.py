@@ -106,7 +106,9 @@ def test_of_a_list_only_what_was_there_already_is_duplicate(tenant: Any) -> None
 @pytest.mark.parametrize(
     ("late", "p50", "skew"), [(0, 0, 0), (1000, 1, 0), (3600_000, 3600, 0), (-60_000, 0, 60)]
 )
-def test_lag_and_skew_are_known_within_a_twentieth(tenant: Any, late: int, p50: int, skew: int) -> None:
+def test_lag_and_skew_are_known_within_a_twentieth(
+    tenant: Any, late: int, p50: int, skew: int
+) -> None:
     for _ in range(5):
         sends(tenant, [measurement(tenant, timestamp=tenant.clock.now - late)])
 
