@@ -26,6 +26,8 @@ class Config:
     keep_all: bool = False
     """The local run keeps everything; a deployment lets old items expire."""
     example_vendor: bool = False
+    deliver_processes: int = 4
+    """Processes that deliver to one integration at a time: each takes its share of what that allows."""
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
@@ -41,6 +43,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
         private_targets=_one_of(environment, "PRIVATE_TARGETS", ("refuse", "loopback")),
         keep_all=environment.get("KEEP_ALL", "") == "1",
         example_vendor=environment.get("EXAMPLE_VENDOR", "") == "1",
+        deliver_processes=int(environment.get("DELIVER_PROCESSES") or 4),
     )
 
 

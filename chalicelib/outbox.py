@@ -1,22 +1,26 @@
 """Into the deliveries queue: the messages that name work for deliver, and nothing else.
 
-A message carries events (``{"tenant", "integration", "seen", "events"}``), or names a stored delivery
-and the number of attempts it had when the message was written (``{"tenant", "integration", "delivery",
-"attempt"}``): once the row has more, the message is outdated and means nothing.
+A message carries events (``{"tenant", "integration", "seen", "returned", "events"}``), or names a stored
+delivery and the number of attempts it had when the message was written (``{"tenant", "integration",
+"delivery", "attempt", "returned"}``): once the row has more, the message is outdated and means nothing.
+Or it asks for what waits in an integration's lane (``{"tenant", "integration", "lane"}``).  ``returned``
+counts how often it was put back because there was no place.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from chalicelib import queues
 from chalicelib.model.cloudevents import CloudEvent
-from chalicelib.store import deliveries
+from chalicelib.security import new_id
+from chalicelib.store import deliveries, standings
 from chalicelib.store.deliveries import PENDING, QUEUE_REACH, Delivery
 from chalicelib.store.integrations import Integration
+from chalicelib.store.standings import Condition
 from chalicelib.store.table import ConflictError, table_of
 
 if TYPE_CHECKING:
@@ -56,17 +60,32 @@ def messages(
         yield _message(tenant, integration.id, group)
 
 
-def again(
-    tenant: str, integration_id: str, events: Sequence[CloudEvent], delay: int, *, seen: bool
-) -> queues.Message:
-    """Return the message that brings events back after so many seconds.
+@dataclass(frozen=True, slots=True)
+class History:
+    """What happened to a message before.
 
-    ``seen``: somebody may have died over them, so that some may have been attempted.
+    ``seen``: somebody may have died over it, so that some of it may have been attempted.
     """
-    return _message(tenant, integration_id, [_text(event) for event in events], delay, seen=seen)
+
+    seen: bool = False
+    returned: int = 0
 
 
-def schedule(hub: Hub, row: Delivery) -> None:
+def again(
+    hub: Hub,
+    tenant: str,
+    integration_id: str,
+    events: Sequence[CloudEvent],
+    delay: int,
+    history: History,
+) -> None:
+    """Have events come back after so many seconds."""
+    texts = [_text(event) for event in events]
+    message = _message(tenant, integration_id, texts, delay, history)
+    queues.send(hub, hub.config.deliveries_url, [message])
+
+
+def schedule(hub: Hub, row: Delivery, returned: int = 0) -> None:
     """Name a pending delivery to the queue, if its time is within the queue's reach."""
     if row.next_attempt_at is None:
         return
@@ -75,7 +94,19 @@ def schedule(hub: Hub, row: Delivery) -> None:
         return
     # A late message is as late as it is, an early one waits for its moment: short waits are cut.
     seconds = wait // 1000 if wait < _EXACT else -(-wait // 1000)
-    queues.send(hub, hub.config.deliveries_url, [_naming(row, seconds)])
+    queues.send(hub, hub.config.deliveries_url, [_naming(row, seconds, returned)])
+
+
+def schedule_later(hub: Hub, row: Delivery, seconds: int, returned: int) -> None:
+    """Name a delivery for which there was no place to the queue."""
+    queues.send(hub, hub.config.deliveries_url, [_naming(row, seconds, returned)])
+
+
+def drain(hub: Hub, tenant: str, integration_id: str, token: str, seconds: int = 0) -> None:
+    """Ask for what waits in a lane, after so many seconds."""
+    body = {"tenant": tenant, "integration": integration_id, "lane": token}
+    message = queues.Message(json.dumps(body), integration_id, min(seconds, QUEUE_REACH // 1000))
+    queues.send(hub, hub.config.deliveries_url, [message])
 
 
 def retry(hub: Hub, tenant: str, delivery_id: str) -> bool:
@@ -93,18 +124,16 @@ def retry(hub: Hub, tenant: str, delivery_id: str) -> bool:
         return True
 
 
-def resume(hub: Hub, tenant: str, integration_id: str) -> int:
-    """Bring back what waited for an integration to be enabled; return how many deliveries."""
-    table = table_of(hub)
-    found = 0
-    for row in deliveries.waiting(table, tenant, integration_id):
-        try:
-            due = deliveries.save(table, replace(row, next_attempt_at=hub.now()))
-        except ConflictError:
-            continue  # somebody retried it meanwhile
-        schedule(hub, due)
-        found += 1
-    return found
+def resume(hub: Hub, tenant: str, integration_id: str) -> None:
+    """Have what waits for an integration taken up, and believe that its endpoint works."""
+    table, token = table_of(hub), new_id("run")
+
+    def believed(condition: Condition) -> Condition:
+        well = replace(condition, paused_until=0, failures=0, failing_since=None, open_until=0)
+        return standings.taken_over(token, hub.now())(well)
+
+    standings.change(table, tenant, integration_id, believed)
+    drain(hub, tenant, integration_id, token)
 
 
 _EXACT = 10_000
@@ -116,19 +145,26 @@ def _text(event: CloudEvent) -> str:
     return json.dumps(event, separators=(",", ":"), allow_nan=False)
 
 
-def _naming(row: Delivery, delay: int) -> queues.Message:
+def _naming(row: Delivery, delay: int, returned: int) -> queues.Message:
     body = {
         "tenant": row.tenant,
         "integration": row.integration_id,
         "delivery": row.id,
         "attempt": len(row.attempts),
+        "returned": returned,
     }
     return queues.Message(json.dumps(body), row.integration_id, delay)
 
 
 def _message(
-    tenant: str, integration_id: str, texts: Sequence[str], delay: int = 0, *, seen: bool = False
+    tenant: str,
+    integration_id: str,
+    texts: Sequence[str],
+    delay: int = 0,
+    history: History | None = None,
 ) -> queues.Message:
-    head = json.dumps({"tenant": tenant, "integration": integration_id, "seen": seen})
+    head = json.dumps(
+        {"tenant": tenant, "integration": integration_id, **asdict(history or History())}
+    )
     body = f'{head[:-1]}, "events": [{",".join(texts)}]}}'
     return queues.Message(body, integration_id, delay)

@@ -59,6 +59,13 @@ Labels = Annotated[
 Severity = Literal["info", "minor", "warning", "major", "critical"]
 
 
+class RateLimit(Body):
+    """At most so many requests within so many seconds."""
+
+    requests: Annotated[int, Field(ge=1, le=1_000_000)]
+    seconds: Annotated[int, Field(ge=1, le=86_400)]
+
+
 class Nothing(Body):
     """No member is expected."""
 
@@ -195,6 +202,9 @@ class Batch(Body):
     max_wait_seconds: Annotated[float, Field(gt=0, le=300)] = 1
 
 
+Concurrency = Annotated[int, Field(ge=1, le=64)]
+
+
 def _none() -> Literal["none"]:
     return "none"
 
@@ -220,6 +230,8 @@ class IntegrationBody(Body):
     filter: Filter = Field(default_factory=dict)
     batch: Batch | None = None
     ordering: Literal["none", "device"] = "none"
+    concurrency: Concurrency = 8
+    rate_limit: RateLimit | None = None
     enabled: bool = True
 
 
@@ -231,6 +243,8 @@ class IntegrationPatch(Body):
     filter: Filter = Field(default_factory=dict)
     batch: Batch | None = None
     ordering: Literal["none", "device"] = Field(default_factory=_none)
+    concurrency: Concurrency = Field(default_factory=int)
+    rate_limit: RateLimit | None = None
     enabled: bool = Field(default_factory=bool)
 
 
@@ -241,13 +255,6 @@ class TenantBody(Body):
     """A new tenant."""
 
     name: Text
-
-
-class RateLimit(Body):
-    """How many requests a key may make."""
-
-    requests: Annotated[int, Field(ge=1, le=1_000_000)]
-    seconds: Annotated[int, Field(ge=1, le=86_400)]
 
 
 class KeyBody(Body):

@@ -8,13 +8,16 @@ steps the process may die; the message then comes again, and doing the steps aga
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from random import SystemRandom
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from chalicelib import destinations, outbox, queues
-from chalicelib.deliver import dead_letters, retries, signing
+from chalicelib import destinations, outbox
+from chalicelib.deliver import breaker, dead_letters, retries, signing
 from chalicelib.deliver.http import EXCERPT_LIMIT, Outcome, Send, Sender
 from chalicelib.deliver.retries import Random
 from chalicelib.deliver.standing import Standings
@@ -22,19 +25,30 @@ from chalicelib.deliver.tally import Tally
 from chalicelib.destinations import Request
 from chalicelib.model.cloudevents import CloudEvent
 from chalicelib.model.times import to_rfc3339
-from chalicelib.store import deliveries
+from chalicelib.outbox import History
+from chalicelib.security import new_id
+from chalicelib.store import deliveries, standings
 from chalicelib.store.deliveries import DEAD, DELIVERED, PENDING, Delivery
 from chalicelib.store.integrations import Integration
+from chalicelib.store.standings import Condition
 from chalicelib.store.table import ConflictError, table_of
 
 if TYPE_CHECKING:
     from chalicelib.aws import Hub
 
-_BUDGET = 60.0
+_BUDGET = 20.0
 """Seconds after which what a message still holds goes back to the queue: others have waited enough."""
+_SHORT = 20_000
+"""Milliseconds of a pause that messages wait out in the queue; longer ones they wait out in the table."""
+_RETURNS = 3
+"""Times that a message is put back for want of a place (1, 2 and 4 s), before it waits in the table."""
+_LONGEST_RETURN = 64
+_LEASE = 120_000
+"""Milliseconds for which a lane is held: longer than one run through it takes."""
+_CLOSING = 10_000
+"""Milliseconds between two looks at an empty lane: the index that lists it may be behind."""
 _EARLY = 1000
 """Milliseconds that a message may be early and wait here; SQS counts whole seconds."""
-_LONGEST_DELAY = 900
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +59,19 @@ class Hands:
     random: Random
     sleep: Callable[[float], None] = time.sleep
     elapsed: Callable[[], float] = time.monotonic
+    side_by_side: Callable[[Callable[[], None], int], None] = field(default=lambda work, _: work())
+    """Does a piece of work so many times at once; a test does it once."""
 
 
 def real_hands(hub: Hub) -> Hands:
     """Return the network, chance and the clock."""
-    return Hands(Sender(hub.config.private_targets), SystemRandom())
+    return Hands(Sender(hub.config.private_targets), SystemRandom(), side_by_side=_side_by_side)
+
+
+def _side_by_side(work: Callable[[], None], times: int) -> None:
+    with ThreadPoolExecutor(times) as pool:
+        for done in [pool.submit(work) for _ in range(times)]:
+            done.result()
 
 
 class Courier:
@@ -67,12 +89,13 @@ class Courier:
         Raises whatever AWS raises; the message then comes again.
         """
         where = (message["tenant"], message["integration"])
-        if "delivery" in message:
-            self._named(*where, message["delivery"], message["attempt"], tally, again=again)
+        history = History(again or message.get("seen", False), message.get("returned", 0))
+        if "lane" in message:
+            self._drain(*where, message["lane"], tally)
+        elif "delivery" in message:
+            self._named(*where, message["delivery"], message["attempt"], tally, history)
         else:
-            self._carried(
-                *where, message["events"], tally, again=again or message.get("seen", False)
-            )
+            self._carried(*where, message["events"], tally, history)
 
     # --- events that a message carries ---------------------------------------------------------------
 
@@ -82,8 +105,7 @@ class Courier:
         integration_id: str,
         events: list[CloudEvent],
         tally: Tally,
-        *,
-        again: bool,
+        history: History,
     ) -> None:
         begun = self._hands.elapsed()
         while events:
@@ -92,20 +114,35 @@ class Courier:
             if integration is None:
                 return  # deleted: nobody is left to send to
             group, batch = _next_group(integration, events)
-            row = self._row(tenant, integration_id, group, batch=batch, again=again)
+            row = self._row(tenant, integration_id, group, batch=batch, again=history.seen)
             if row.version:
                 self._follow(row)
             elif not integration.enabled:
                 self._store(row)
-            elif (wait := standing.paused_until - self._hub.now()) > 0:
-                self._put_back(tenant, integration_id, events, wait, seen=again)
-                return
-            elif self._hands.elapsed() - begun > _BUDGET:
-                self._put_back(tenant, integration_id, events, 0, seen=again)
+            elif self._must_wait(standing.condition):
+                self._park(integration, row)
+            elif (
+                wait := breaker.wait(standing.condition, self._hub.now())
+            ) > 0 or self._hands.elapsed() - begun > _BUDGET:
+                self._put_back(integration, events, -(-wait // 1000), history)
                 return
             else:
-                self._first(integration, row, group, tally)
+                with self._standings.place(integration, standing.condition.limit) as wait:
+                    if not wait:
+                        self._first(integration, row, group, tally)
+                if wait and history.returned >= _RETURNS:
+                    self._park(integration, row)
+                elif wait:
+                    once_more = replace(history, returned=history.returned + 1)
+                    self._put_back(integration, events, 2**history.returned, once_more)
+                    return
             events = events[len(group) :]
+
+    def _must_wait(self, condition: Condition) -> bool:
+        """Say whether events have to wait in the table: behind others, or for long."""
+        if condition.waits or condition.open_until:
+            return True
+        return breaker.wait(condition, self._hub.now()) > _SHORT
 
     def _row(
         self,
@@ -126,21 +163,26 @@ class Courier:
         self, integration: Integration, row: Delivery, group: Sequence[CloudEvent], tally: Tally
     ) -> None:
         outcome = self._attempt(integration, row, group, tally)
-        if not outcome.delivered:
+        if outcome.delivered:
+            self._well(integration)
+        else:
             self._settle(integration, row, outcome)
 
     def _put_back(
-        self,
-        tenant: str,
-        integration_id: str,
-        events: Sequence[CloudEvent],
-        wait: int,
-        *,
-        seen: bool,
+        self, integration: Integration, events: Sequence[CloudEvent], delay: int, history: History
     ) -> None:
-        delay = min(-(-wait // 1000), _LONGEST_DELAY)
-        message = outbox.again(tenant, integration_id, events, delay, seen=seen)
-        queues.send(self._hub, self._hub.config.deliveries_url, [message])
+        outbox.again(self._hub, integration.tenant, integration.id, events, delay, history)
+
+    def _park(self, integration: Integration, row: Delivery) -> None:
+        """Have a delivery wait in its integration's lane.  The lane is opened first: it may be empty."""
+        self._open_lane(integration)
+        self._store(row)
+
+    def _open_lane(self, integration: Integration) -> None:
+        where, token = (integration.tenant, integration.id), new_id("run")
+        opened = standings.opened(token, self._hub.now())
+        if self._standings.change(*where, opened).condition.lane == token:
+            outbox.drain(self._hub, *where, token)
 
     # --- a delivery that a message names --------------------------------------------------------------
 
@@ -151,8 +193,7 @@ class Courier:
         identity: str,
         made: int,
         tally: Tally,
-        *,
-        again: bool,
+        history: History,
     ) -> None:
         row = deliveries.find(self._table, tenant, identity)
         if row is None:
@@ -162,28 +203,119 @@ class Courier:
             deliveries.forget(self._table, row)
             return
         if row.state != PENDING or len(row.attempts) != made or row.next_attempt_at is None:
-            if again:
+            if history.seen:
                 self._follow(row)  # whoever wrote the row may have died before saying so
             return
-        now = self._hub.now()
+        now, paused_until = self._hub.now(), standing.condition.paused_until
         if not standing.integration.enabled:
             self._store(replace(row, next_attempt_at=None))
-        elif standing.paused_until > max(now, row.next_attempt_at):
-            self._store(replace(row, next_attempt_at=standing.paused_until))
+        elif paused_until > max(now, row.next_attempt_at):
+            self._store(replace(row, next_attempt_at=paused_until))
         elif row.next_attempt_at - now > _EARLY:
             outbox.schedule(self._hub, row)
         else:
             self._hands.sleep(max(0, row.next_attempt_at - now) / 1000)
-            # Somebody may have deleted or disabled it meanwhile.
-            integration = self._standings.now(tenant, integration_id).integration
-            if integration is None:
-                deliveries.forget(self._table, row)
-                return
-            if not integration.enabled:
-                self._store(replace(row, next_attempt_at=None))
-                return
-            events = deliveries.events_of(self._table, row)
-            outcome = self._attempt(integration, row, events, tally)
+            self._again(row, tally, history)
+
+    def _again(self, row: Delivery, tally: Tally, history: History) -> None:
+        """Attempt a delivery whose time has come."""
+        # Somebody may have deleted or disabled it meanwhile.
+        standing = self._standings.now(row.tenant, row.integration_id)
+        integration = standing.integration
+        if integration is None:
+            deliveries.forget(self._table, row)
+            return
+        if not integration.enabled:
+            self._store(replace(row, next_attempt_at=None))
+            return
+        with self._standings.place(integration, standing.condition.limit) as wait:
+            if not wait:
+                events = deliveries.events_of(self._table, row)
+                outcome = self._attempt(integration, row, events, tally)
+                self._settle(integration, row, outcome)
+        if wait:
+            delay = min(2**history.returned, _LONGEST_RETURN)
+            outbox.schedule_later(self._hub, row, delay, history.returned + 1)
+
+    # --- what waits in a lane -----------------------------------------------------------------------------
+
+    def _drain(self, tenant: str, integration_id: str, token: str, tally: Tally) -> None:
+        """Take what waits for an integration, the oldest first, as long as it may be sent.
+
+        Only one process drains a lane.  Whatever stops it, the message comes again or the sweep sends
+        another; a delivery that was sent and not yet removed is sent twice under one id.
+        """
+        where = (tenant, integration_id)
+        now = self._hub.now()
+        standing = self._standings.change(*where, standings.claimed(token, now, now + _LEASE))
+        integration, condition = standing.integration, standing.condition
+        if condition.lane != token:
+            return  # nothing waits, or somebody else drains
+        if integration is None or not integration.enabled:
+            self._standings.change(*where, standings.closed(token))  # enabling opens it again
+            return
+        if (wait := breaker.wait(condition, now)) > 0:
+            until = now + wait
+            self._standings.change(*where, standings.claimed(token, now, until + _LEASE))
+            outbox.drain(self._hub, *where, token, -(-wait // 1000))
+            return
+        rows = deliveries.waiting(self._table, tenant, integration_id)
+        first = next(rows, None)
+        if first is None and condition.closing:
+            self._standings.change(*where, standings.closed(token))
+            return
+        if first is None:
+            self._standings.change(*where, standings.looked_at_once_more(token))
+            outbox.drain(self._hub, *where, token, _CLOSING // 1000)
+            return
+        if condition.closing:
+            self._standings.change(*where, standings.opened(token, now))
+        outbox.drain(self._hub, *where, token, self._run(integration, first, rows, tally))
+
+    def _run(
+        self, integration: Integration, first: Delivery, rest: Iterator[Delivery], tally: Tally
+    ) -> int:
+        """Send what waits, several at a time; return the seconds after which to go on."""
+        where = (integration.tenant, integration.id)
+        condition = self._standings.now(*where).condition
+        if breaker.half_open(condition, self._hub.now()):
+            now, cool_down = self._hub.now(), self._cool_down()
+            self._standings.change(*where, lambda found: breaker.trying(found, now, cool_down))
+            with self._standings.place(integration, None, alone=True) as wait:
+                if not wait:
+                    self._waiting(integration, first, tally)
+            return -(-wait // 1000)
+        begun, rows, lock = self._hands.elapsed(), chain((first,), rest), Lock()
+        waits: list[int] = []
+
+        def work() -> None:
+            while self._hands.elapsed() - begun < _BUDGET:
+                standing = self._standings.now(*where)
+                found, condition = standing.integration, standing.condition
+                if found is None or not found.enabled or breaker.wait(condition, self._hub.now()):
+                    return
+                with self._standings.place(found, condition.limit, alone=True) as wait:
+                    waits.append(wait)
+                    if wait:
+                        return
+                    with lock:
+                        row = next(rows, None)
+                    if row is None:
+                        return
+                    self._waiting(found, row, tally)
+
+        most = self._standings.share(integration, condition.limit, alone=True)
+        self._hands.side_by_side(work, most)
+        return -(-min(waits, default=0) // 1000)
+
+    def _waiting(self, integration: Integration, row: Delivery, tally: Tally) -> None:
+        """Attempt a delivery that waited; one that nobody had attempted leaves nothing if it succeeds."""
+        events = deliveries.events_of(self._table, row)
+        outcome = self._attempt(integration, row, events, tally)
+        if outcome.delivered and not row.attempts:
+            deliveries.forget(self._table, row)
+            self._well(integration)
+        else:
             self._settle(integration, row, outcome)
 
     # --- one attempt and what follows -------------------------------------------------------------------
@@ -212,20 +344,51 @@ class Courier:
         row = replace(row, attempts=attempts, next_attempt_at=None)
         if outcome.delivered:
             self._store(replace(row, state=DELIVERED))
+            self._well(integration)
             return
         if outcome.status == retries.GONE:
             self._standings.disable(row.tenant, integration.id, "the endpoint answered 410 Gone")
             self._store(replace(row, state=DEAD))
             return
-        asked = retries.retry_after(outcome, now)
-        if asked is not None:
-            self._standings.pause(row.tenant, integration.id, now + round(asked * 1000))
         schedule = self._hub.config.retry_schedule
         delay = retries.delay(schedule, len(attempts), outcome, now, self._hands.random)
+        self._ill(integration, outcome, now, given_up=delay is None)
         if delay is None:
             self._store(replace(row, state=DEAD))
         else:
             self._store(replace(row, next_attempt_at=now + round(delay * 1000)))
+
+    def _well(self, integration: Integration) -> None:
+        """Remember that the endpoint works, if it did not."""
+        now = self._hub.now()
+        self._standings.change(
+            integration.tenant,
+            integration.id,
+            lambda found: breaker.succeeded(found, now, integration.concurrency),
+        )
+
+    def _ill(self, integration: Integration, outcome: Outcome, now: int, *, given_up: bool) -> None:
+        """Remember that an attempt failed, and what the endpoint asks for."""
+        asked = retries.retry_after(outcome, now)
+        pause_until = now + round(asked * 1000) if asked is not None else None
+        standing = self._standings.change(
+            integration.tenant,
+            integration.id,
+            lambda found: breaker.failed(
+                found,
+                now=now,
+                cool_down_ms=self._cool_down(),
+                reason=outcome.error or f"status {outcome.status}",
+                status=outcome.status,
+                pause_until=pause_until,
+                given_up=given_up,
+            ),
+        )
+        if breaker.worn_out(standing.condition, now):
+            self._standings.disable(integration.tenant, integration.id, "only failures for 5 days")
+
+    def _cool_down(self) -> int:
+        return round(self._hub.config.retry_schedule[0] * 1000)
 
     def _store(self, row: Delivery) -> None:
         """Write a row and do what follows, unless somebody else wrote it meanwhile: then theirs counts."""

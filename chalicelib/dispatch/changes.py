@@ -12,11 +12,12 @@ from typing import Any
 
 from chalicelib.model.alerts import Alert
 from chalicelib.model.assembly import Point, measurement_id
-from chalicelib.model.cloudevents import CloudEvent, about_device
+from chalicelib.model.cloudevents import CloudEvent, about_device, about_integration
 from chalicelib.model.digests import digest
 from chalicelib.model.state import Device
+from chalicelib.model.times import from_rfc3339, to_rfc3339
 from chalicelib.model.views import event_json, measurement_json, media_json
-from chalicelib.store import alerts, devices, keys, profiles, said
+from chalicelib.store import alerts, devices, integrations, keys, profiles, said, standings
 from chalicelib.store.table import VERSION
 
 Item = Mapping[str, Any]
@@ -125,6 +126,29 @@ def _device(old: Item | None, new: Item, changed_at: int | None) -> Iterator[Clo
         )
 
 
+def _standing(old: Item | None, new: Item) -> Iterator[CloudEvent]:
+    before = standings.condition_of(old) if old is not None else standings.WELL
+    now = standings.condition_of(new)
+    _, identity = keys.integration_of(new["pk"])
+    data: dict[str, Any] = {"integration_id": identity}
+    if now.failing_at is not None and before.failing_at != now.failing_at:
+        since = to_rfc3339(now.failing_since or now.failing_at)
+        data |= {"failing_since": since, "failures": now.failures, "reason": now.reason}
+        yield about_integration("integration.failing", identity, now.failing_at, data)
+    elif before.failing_at is not None and now.well_at is not None and now.failing_at is None:
+        data |= {"failing_since": to_rfc3339(before.failing_since or before.failing_at)}
+        yield about_integration("integration.recovered", identity, now.well_at, data)
+
+
+def _integration(old: Item | None, new: Item) -> Iterator[CloudEvent]:
+    now = integrations.integration_of(new)
+    before = integrations.integration_of(old).disabled if old is not None else None
+    if now.disabled and now.disabled != before:
+        at = from_rfc3339(now.disabled["at"]) or 0
+        data = {"integration_id": now.id, **now.disabled}
+        yield about_integration("integration.disabled", now.id, at, data)
+
+
 def _lasting(device: Device) -> dict[str, Any]:
     shown = device.as_json(None)
     del shown["presence"]
@@ -136,4 +160,6 @@ _KINDS: tuple[tuple[str, Callable[[Item | None, Item], Iterator[CloudEvent]]], .
     (keys.EVENT, _event),
     (keys.MEDIA, _media),
     (keys.ALERT, _alert),
+    (keys.STANDING, _standing),
+    (keys.INTEGRATION, _integration),
 )

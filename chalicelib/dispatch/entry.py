@@ -42,9 +42,9 @@ def run(event: dict[str, Any], hub: aws.Hub | None = None) -> dict[str, Any]:
 def _changes(record: Mapping[str, Any], known: Subscriptions) -> list[tuple[str, CloudEvent]]:
     image = record["dynamodb"]
     where = image["Keys"]["pk"]["S"]
-    if "NewImage" not in image or not keys.is_device(where):
+    if "NewImage" not in image or not keys.is_told_of(where):
         return []
-    tenant, _ = keys.device_of(where)
+    tenant = keys.tenant_of(where)
     if not known.of(tenant):
         return []  # nobody listens: do not unpack what nobody gets
     new = unmarshal(image["NewImage"])

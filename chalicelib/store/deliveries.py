@@ -16,8 +16,7 @@ from chalicelib.model.cloudevents import CloudEvent
 from chalicelib.model.decode import compress, gunzip
 from chalicelib.model.digests import digest
 from chalicelib.model.times import DAY, to_rfc3339
-from chalicelib.store import integrations
-from chalicelib.store.integrations import Integration
+from chalicelib.store import keys
 from chalicelib.store.listing import Page, indexed, newest_first
 from chalicelib.store.table import VERSION, Key, Plain, Table, pack, unpack
 
@@ -51,7 +50,7 @@ class Delivery:
     created_at: int
     attempts: tuple[Mapping[str, Any], ...] = ()
     next_attempt_at: int | None = None
-    """``None`` while pending: it waits for its integration to be enabled."""
+    """``None`` while pending: it waits for its integration, disabled or unable to take more."""
     packed: bytes | None = None
     pointer: str | None = None
     version: int = 0
@@ -67,14 +66,6 @@ class Delivery:
             "next_attempt_at": to_rfc3339(due) if due is not None else None,
             "attempts": [dict(attempt) for attempt in self.attempts],
         }
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """An integration as it is now, and until when it asked for nothing new (ms, 0: it did not)."""
-
-    integration: Integration | None
-    paused_until: int = 0
 
 
 def identity_of(integration_id: str, event_ids: Sequence[str]) -> str:
@@ -149,7 +140,7 @@ def due(table: Table, now: int) -> Iterator[Delivery]:
 
 
 def waiting(table: Table, tenant: str, integration_id: str) -> Iterator[Delivery]:
-    """Yield every delivery that waits for its integration to be enabled."""
+    """Yield every delivery that waits for its integration, the oldest first."""
     for item in table.walk(_waiting(tenant, integration_id), index="by_state"):
         found = table.get(Key(item["pk"], item["sk"]))
         row = delivery_of(found) if found else None
@@ -188,23 +179,9 @@ def of_receipt(table: Table, tenant: str, receipt_id: str) -> list[Delivery]:
     return sorted(found.values(), key=lambda row: (row.created_at, row.id))
 
 
-def standing(table: Table, tenant: str, integration_id: str) -> Standing:
-    """Return an integration as it is now, together with its pause: one read."""
-    where, pause = integrations.key(tenant, integration_id), _pause(tenant, integration_id)
-    found = table.get_many((where, pause), consistent=True)
-    integration = integrations.integration_of(found[where]) if where in found else None
-    return Standing(integration, int(found[pause]["until"]) if pause in found else 0)
-
-
-def pause(table: Table, tenant: str, integration_id: str, until: int) -> None:
-    """Remember that an integration wants nothing new before a moment."""
-    item = {"until": until, "expires_at": until // 1000 + 3600}
-    table.put(_pause(tenant, integration_id), item)
-
-
 def delivery_of(item: Mapping[str, Any]) -> Delivery:
     """Return the delivery that a stored item holds."""
-    _, tenant, _, integration_id = item["pk"].split("#", 3)
+    tenant, integration_id = keys.integration_of(item["pk"])
     event_ids, attempts = unpack(item["a"])
     return Delivery(
         id=item["sk"].removeprefix("L#"),
@@ -278,11 +255,7 @@ def _expiry(table: Table, row: Delivery) -> Plain:
 
 
 def _key(tenant: str, integration_id: str, identity: str) -> Key:
-    return Key(f"T#{tenant}#I#{integration_id}", f"L#{identity}")
-
-
-def _pause(tenant: str, integration_id: str) -> Key:
-    return Key(f"T#{tenant}#I#{integration_id}", "PAUSE")
+    return Key(keys.integration_pk(tenant, integration_id), f"L#{identity}")
 
 
 def _receipt(tenant: str, receipt_id: str, identity: str) -> Key:

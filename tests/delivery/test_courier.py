@@ -206,11 +206,12 @@ def test_disabling_parks_what_is_pending_and_enabling_resumes_it(world: World) -
     assert row.as_json()["next_attempt_at"] is None
 
     world.change(enabled=True)
-    assert outbox.resume(world.hub, TENANT, "int_a") == 2
+    outbox.resume(world.hub, TENANT, "int_a")
     world.until_quiet()
 
-    assert states(world) == ["delivered", "delivered"]
-    assert outbox.resume(world.hub, TENANT, "int_a") == 0
+    # What nobody had attempted before leaves nothing.
+    assert [each.ids[0] for each in world.sent] == ["event1", "event1", "event2"]
+    assert states(world) == ["delivered"]
 
 
 def test_after_a_deletion_nothing_is_sent_and_pending_rows_go(world: World) -> None:
@@ -371,7 +372,7 @@ def test_a_message_that_takes_too_long_gives_the_rest_back(world: World) -> None
     started = world.aws.clock()
 
     def slow(_: Request) -> Outcome:
-        world.aws.clock.forward(15_000)
+        world.aws.clock.forward(6_000)
         return OK
 
     world.answer = slow
@@ -381,7 +382,7 @@ def test_a_message_that_takes_too_long_gives_the_rest_back(world: World) -> None
     world.courier = Courier(world.hub, hands)
     world.work()
 
-    assert len(world.sent) == 5
+    assert len(world.sent) == 4
     world.until_quiet()
     assert sorted(s.ids[0] for s in world.sent) == sorted(f"event{n}" for n in range(10))
 

@@ -26,7 +26,16 @@ from tests.support.fake_aws import FakeAws, FakeMessage
 QUEUE, DEAD = "deliveries", "dead"
 TENANT = "ten"
 OK = Outcome(200, 5)
-CONFIG = Config("hub", "inbound", QUEUE, DEAD, "archive", retry_schedule=(2, 4, 8), keep_all=True)
+CONFIG = Config(
+    "hub",
+    "inbound",
+    QUEUE,
+    DEAD,
+    "archive",
+    retry_schedule=(2, 4, 8),
+    keep_all=True,
+    deliver_processes=1,
+)
 
 
 def event(number: int) -> CloudEvent:
@@ -106,12 +115,28 @@ class World:
             message.received += 1
             message.visible_at = self.aws.clock() + 30_000
         if batch:
-            answer = deliver([_record(m) for m in batch], self.courier, threads=threads)
+            answer = deliver([record(m) for m in batch], self.courier, threads=threads)
             failed = {each["itemIdentifier"] for each in answer["batchItemFailures"]}
             for message in batch:
                 if message.id not in failed:
                     self.aws.sqs.queues[QUEUE].pop(message.id, None)
         return len(batch)
+
+    def until(self, moment: int) -> None:
+        """Let time pass until a moment, sweeping every minute."""
+        swept = self.aws.clock()
+        while True:
+            if self.work():
+                continue
+            waiting = [m.visible_at for m in self.aws.sqs.queues.get(QUEUE, {}).values()]
+            nearest = min([*waiting, swept + 60_000])
+            if nearest > moment:
+                self.aws.clock.now = max(moment, self.aws.clock())
+                return
+            self.aws.clock.now = max(nearest, self.aws.clock())
+            if self.aws.clock() >= swept + 60_000:
+                swept = self.aws.clock()
+                parked.sweep(self.hub)
 
     def until_quiet(self, *, sweep_every: int = 60_000, longest: int = 400 * 86_400_000) -> None:
         """Let time pass from message to message, sweeping now and then, until nothing is left."""
@@ -124,7 +149,7 @@ class World:
             if waiting:
                 nearest = min(message.visible_at for message in waiting)
                 self.aws.clock.now = max(nearest, self.aws.clock())
-            elif any(self._rows("DUE#")):
+            elif self._rows("DUE#") or self._rows("LANES"):
                 self.aws.clock.forward(sweep_every)
             else:
                 return
@@ -154,7 +179,7 @@ class World:
         self.aws.clock.forward(round(seconds * 1000))
 
 
-def _record(message: FakeMessage) -> dict[str, Any]:
+def record(message: FakeMessage) -> dict[str, Any]:
     return {
         "messageId": message.id,
         "body": message.body,

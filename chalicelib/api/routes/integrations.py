@@ -186,6 +186,8 @@ def _json(integration: Integration) -> dict[str, Any]:
         "filter": dict(integration.filter),
         "batch": dict(integration.batch) if integration.batch is not None else None,
         "ordering": integration.ordering,
+        "concurrency": integration.concurrency,
+        "rate_limit": dict(integration.rate_limit) if integration.rate_limit else None,
         "enabled": integration.enabled,
         "disabled": dict(integration.disabled) if integration.disabled else None,
         "created_at": to_rfc3339(integration.created_at),

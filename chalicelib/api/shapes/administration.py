@@ -107,6 +107,13 @@ class Disabled(Shape):
     reason: str
 
 
+class RateLimit(Shape):
+    """At most so many requests within so many seconds."""
+
+    requests: int
+    seconds: int
+
+
 class Integration(Shape):
     """A downstream subscriber; sensitive members of its config are masked."""
 
@@ -117,6 +124,8 @@ class Integration(Shape):
     filter: dict[str, Any]
     batch: dict[str, Any] | None
     ordering: Literal["none", "device"]
+    concurrency: int
+    rate_limit: RateLimit | None
     enabled: bool
     disabled: Disabled | None
     created_at: Moment
@@ -131,13 +140,6 @@ class TenantCreated(Shape):
 
     id: str
     api_key: str
-
-
-class RateLimit(Shape):
-    """How many requests a key may make."""
-
-    requests: int
-    seconds: int
 
 
 class ApiKey(Shape):
