@@ -15,7 +15,9 @@ FAILING_AFTER = 5
 """Failures in a row after which subscribers are told (a delivery given up says so at once)."""
 OPEN_AFTER = 20
 OPEN_AFTER_MS = 30_000
-"""The breaker opens after so many failures in a row over so many milliseconds."""
+"""The breaker opens after so many failures in a row over so many milliseconds ..."""
+OPEN_AT_ONCE = 100
+"""... or after so many, however quickly they came."""
 DISABLE_AFTER_MS = 5 * 86_400_000
 """An integration is disabled after so many milliseconds of only failures."""
 _TRY_MS = 20_000
@@ -28,16 +30,20 @@ def failed(
     *,
     now: int,
     cool_down_ms: int,
+    times: int = 1,
     reason: str,
     status: int | None,
     pause_until: int | None,
     given_up: bool,
 ) -> Condition:
-    """Return the condition after a failed attempt.  ``pause_until``: the endpoint asked for a pause."""
+    """Return the condition after a failed attempt, and ``times - 1`` others that were not yet counted.
+
+    ``pause_until``: the endpoint asked for a pause.  ``given_up``: it was a delivery's last attempt.
+    """
     since = condition.failing_since if condition.failing_since is not None else now
-    failures = condition.failures + 1
+    failures = condition.failures + times
     tell = condition.failing_at is None and (given_up or failures >= FAILING_AFTER)
-    tripped = failures >= OPEN_AFTER and now - since >= OPEN_AFTER_MS
+    tripped = failures >= OPEN_AT_ONCE or (failures >= OPEN_AFTER and now - since >= OPEN_AFTER_MS)
     slower = pause_until is None and status in _SLOW_DOWN
     return replace(
         condition,
@@ -49,6 +55,11 @@ def failed(
         limit=1 if slower else condition.limit,
         paused_until=max(condition.paused_until, pause_until or 0),
     )
+
+
+def urgent(before: Condition, after: Condition) -> bool:
+    """Say whether other processes have to know of a change at once: not if only failures were counted."""
+    return replace(after, failures=before.failures, reason=before.reason) != before
 
 
 def succeeded(condition: Condition, now: int, most: int) -> Condition:

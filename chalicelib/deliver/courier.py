@@ -40,8 +40,8 @@ _BUDGET = 20.0
 """Seconds after which what a message still holds goes back to the queue: others have waited enough."""
 _SHORT = 20_000
 """Milliseconds of a pause that messages wait out in the queue; longer ones they wait out in the table."""
-_RETURNS = 3
-"""Times that a message is put back for want of a place (1, 2 and 4 s), before it waits in the table."""
+_RETURNS = 2
+"""Times that a message is put back for want of a place (1 and 2 s), before it waits in the table."""
 _LONGEST_RETURN = 64
 _LEASE = 120_000
 """Milliseconds for which a lane is held: longer than one run through it takes."""
@@ -96,6 +96,34 @@ class Courier:
             self._named(*where, message["delivery"], message["attempt"], tally, history)
         else:
             self._carried(*where, message["events"], tally, history)
+
+    def set_aside(self, messages: Mapping[str, Mapping[str, Any]]) -> set[str]:
+        """Store what has to wait in any case, in few writes; return the ids of those messages.
+
+        ``messages`` were never received before: nothing of them can be stored already.
+        """
+        rows: dict[str, Delivery] = {}
+        lanes: dict[str, Integration] = {}
+        found: set[str] = set()
+        for identity, message in messages.items():
+            if "events" not in message or message.get("seen"):
+                continue
+            standing = self._standings.now(message["tenant"], message["integration"])
+            integration = standing.integration
+            if integration is None:
+                continue
+            if integration.enabled and not self._must_wait(standing.condition):
+                continue
+            if integration.enabled:
+                lanes[integration.id] = integration
+            for group, batch in _groups(integration, message["events"]):
+                row = self._row(integration.tenant, integration.id, group, batch=batch, again=False)
+                rows[row.id] = row
+            found.add(identity)
+        for integration in lanes.values():
+            self._open_lane(integration)
+        deliveries.save_new(self._table, rows.values())
+        return found
 
     # --- events that a message carries ---------------------------------------------------------------
 
@@ -164,7 +192,7 @@ class Courier:
     ) -> None:
         outcome = self._attempt(integration, row, group, tally)
         if outcome.delivered:
-            self._well(integration)
+            self._standings.succeeded(integration)
         else:
             self._settle(integration, row, outcome)
 
@@ -314,7 +342,7 @@ class Courier:
         outcome = self._attempt(integration, row, events, tally)
         if outcome.delivered and not row.attempts:
             deliveries.forget(self._table, row)
-            self._well(integration)
+            self._standings.succeeded(integration)
         else:
             self._settle(integration, row, outcome)
 
@@ -344,7 +372,7 @@ class Courier:
         row = replace(row, attempts=attempts, next_attempt_at=None)
         if outcome.delivered:
             self._store(replace(row, state=DELIVERED))
-            self._well(integration)
+            self._standings.succeeded(integration)
             return
         if outcome.status == retries.GONE:
             self._standings.disable(row.tenant, integration.id, "the endpoint answered 410 Gone")
@@ -358,33 +386,25 @@ class Courier:
         else:
             self._store(replace(row, next_attempt_at=now + round(delay * 1000)))
 
-    def _well(self, integration: Integration) -> None:
-        """Remember that the endpoint works, if it did not."""
-        now = self._hub.now()
-        self._standings.change(
-            integration.tenant,
-            integration.id,
-            lambda found: breaker.succeeded(found, now, integration.concurrency),
-        )
-
     def _ill(self, integration: Integration, outcome: Outcome, now: int, *, given_up: bool) -> None:
         """Remember that an attempt failed, and what the endpoint asks for."""
         asked = retries.retry_after(outcome, now)
         pause_until = now + round(asked * 1000) if asked is not None else None
-        standing = self._standings.change(
+        condition = self._standings.failed(
             integration.tenant,
             integration.id,
-            lambda found: breaker.failed(
+            lambda found, times: breaker.failed(
                 found,
                 now=now,
                 cool_down_ms=self._cool_down(),
+                times=times,
                 reason=outcome.error or f"status {outcome.status}",
                 status=outcome.status,
                 pause_until=pause_until,
                 given_up=given_up,
             ),
         )
-        if breaker.worn_out(standing.condition, now):
+        if breaker.worn_out(condition, now):
             self._standings.disable(integration.tenant, integration.id, "only failures for 5 days")
 
     def _cool_down(self) -> int:
@@ -415,6 +435,15 @@ def _next_group(
     if integration.batch is None:
         return events[:1], False
     return events[: int(integration.batch["max_records"])], True
+
+
+def _groups(
+    integration: Integration, events: Sequence[CloudEvent]
+) -> Iterator[tuple[Sequence[CloudEvent], bool]]:
+    while events:
+        group, batch = _next_group(integration, events)
+        yield group, batch
+        events = events[len(group) :]
 
 
 def _signed(

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from chalicelib.deliver import breaker
 from chalicelib.model.times import to_rfc3339
 from chalicelib.store import integrations, standings
 from chalicelib.store.integrations import Integration
-from chalicelib.store.standings import Change, Standing
+from chalicelib.store.standings import Change, Condition, Standing
 from chalicelib.store.table import ConflictError, Table
 
 _FRESH = 500
@@ -22,15 +23,27 @@ _FRESH = 500
 _MOST = 10_000
 _BUSY = 1000
 """Milliseconds after which to ask again where all places are taken."""
+_COUNT_EVERY = 1000
+"""Milliseconds between two writes that only count failures."""
+_QUICK = 500
+"""Milliseconds of an attempt for whose end others may wait here ..."""
+_PATIENCE = 2.0
+"""... and for how many seconds: an endpoint that answers at once has a place soon."""
 _Where = tuple[str, str]
 
 
 @dataclass(slots=True)
 class _Places:
-    """Attempts under way in this process, and the moments of the last ones where a rate is limited."""
+    """Attempts under way in this process, and what it has not written down of them."""
 
     taken: int = 0
+    pace: int | None = None
+    """Milliseconds that the last one took."""
     begun: deque[int] = field(default_factory=deque)
+    """Moments of the last ones, where their rate is limited."""
+    failures: int = 0
+    """Failures that are not yet counted in the table, and when some last were."""
+    counted_at: int = 0
 
 
 class Standings:
@@ -43,6 +56,7 @@ class Standings:
         self._places: dict[_Where, _Places] = defaultdict(_Places)
         self._changing: dict[_Where, threading.Lock] = defaultdict(threading.Lock)
         self._lock = threading.Lock()
+        self._left = threading.Condition(self._lock)
 
     def now(self, tenant: str, integration_id: str) -> Standing:
         """Return an integration and its condition as they are now."""
@@ -65,6 +79,32 @@ class Standings:
             if found is not known:
                 self._remember(where, self._table.hub.now(), found)
         return found
+
+    def failed(
+        self, tenant: str, integration_id: str, change: Callable[[Condition, int], Condition]
+    ) -> Condition:
+        """Change a condition after a failure.  ``change`` learns how many were not yet counted.
+
+        What only counts is written once a second; a process that ends before has counted too few.
+        """
+        where, now = (tenant, integration_id), self._table.hub.now()
+        condition = self.now(tenant, integration_id).condition
+        with self._lock:
+            places = self._places[where]
+            places.failures += 1
+            times = places.failures
+            known = change(condition, times)
+            if now - places.counted_at < _COUNT_EVERY and not breaker.urgent(condition, known):
+                return known
+            places.failures, places.counted_at = 0, now
+        return self.change(tenant, integration_id, lambda found: change(found, times)).condition
+
+    def succeeded(self, integration: Integration) -> None:
+        """Remember that an endpoint works, if it did not."""
+        where, now = (integration.tenant, integration.id), self._table.hub.now()
+        with self._lock:
+            self._places[where].failures = 0
+        self.change(*where, lambda found: breaker.succeeded(found, now, integration.concurrency))
 
     def disable(self, tenant: str, integration_id: str, reason: str) -> None:
         """Disable an integration in the hub's name; what is pending waits."""
@@ -92,38 +132,42 @@ class Standings:
         ``alone``: no other process sends to it, so that no share has to be left.
         """
         where = (integration.tenant, integration.id)
-        wait = self._take(
-            where, integration, self.share(integration, limit, alone=alone), alone=alone
-        )
-        try:
+        most = self.share(integration, limit, alone=alone)
+        with self._left:
+            places = self._places[where]
+            if places.taken >= most and places.pace is not None and places.pace < _QUICK:
+                self._left.wait_for(lambda: places.taken < most, _PATIENCE)
+            wait = self._take(places, integration, most, alone=alone)
+        if wait:
             yield wait
+            return
+        begun = self._table.hub.now()
+        try:
+            yield 0
         finally:
-            if not wait:
-                with self._lock:
-                    self._places[where].taken -= 1
+            with self._left:
+                places.taken -= 1
+                places.pace = self._table.hub.now() - begun
+                self._left.notify_all()
 
     def share(self, integration: Integration, limit: int | None, *, alone: bool = False) -> int:
         """Return how many attempts at a time are this process's."""
         most = min(integration.concurrency, limit or integration.concurrency)
         return most if alone else -(-most // self._processes)
 
-    def _take(self, where: _Where, integration: Integration, most: int, *, alone: bool) -> int:
-        now = self._table.hub.now()
-        with self._lock:
-            places = self._places[where]
-            if places.taken >= most:
-                return _BUSY
-            rate = integration.rate_limit
-            if rate is not None:
-                period = int(rate["seconds"]) * 1000
-                requests = int(rate["requests"])
-                while places.begun and places.begun[0] <= now - period:
-                    places.begun.popleft()
-                if len(places.begun) >= (requests if alone else -(-requests // self._processes)):
-                    return max(1, places.begun[0] + period - now)
-                places.begun.append(now)
-            places.taken += 1
-            return 0
+    def _take(self, places: _Places, integration: Integration, most: int, *, alone: bool) -> int:
+        if places.taken >= most:
+            return _BUSY
+        rate, now = integration.rate_limit, self._table.hub.now()
+        if rate is not None:
+            period, requests = int(rate["seconds"]) * 1000, int(rate["requests"])
+            while places.begun and places.begun[0] <= now - period:
+                places.begun.popleft()
+            if len(places.begun) >= (requests if alone else -(-requests // self._processes)):
+                return max(1, places.begun[0] + period - now)
+            places.begun.append(now)
+        places.taken += 1
+        return 0
 
     def _remember(self, where: _Where, moment: int, found: Standing) -> None:
         with self._lock:

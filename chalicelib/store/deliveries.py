@@ -108,11 +108,24 @@ def save(table: Table, row: Delivery, *, handed_over: bool = False) -> Delivery:
     ``handed_over`` says that a message naming it is in the queue, however far off its time was.
     """
     if row.version == 0:
-        row = _first(table, row)
+        pointers, row = _first(table, row)
+        for pointer, item in pointers.items():
+            table.put(pointer, item)
     read = {VERSION: row.version} if row.version else None
     key = _key(row.tenant, row.integration_id, row.id)
     table.replace(key, _item(table, row, handed_over=handed_over), read)
     return replace(row, version=row.version + 1)
+
+
+def save_new(table: Table, rows: Iterable[Delivery]) -> None:
+    """Write deliveries that nobody has stored, many at a time."""
+    items: dict[Key, Plain] = {}
+    for each in rows:
+        pointers, row = _first(table, each)
+        items |= pointers
+        key = _key(row.tenant, row.integration_id, row.id)
+        items[key] = _item(table, row, handed_over=False) | {VERSION: 1}
+    table.put_many(items)
 
 
 def forget(table: Table, row: Delivery) -> None:
@@ -199,8 +212,8 @@ def delivery_of(item: Mapping[str, Any]) -> Delivery:
     )
 
 
-def _first(table: Table, row: Delivery) -> Delivery:
-    """Prepare what must exist before the row does: an unnamed row could not be found again."""
+def _first(table: Table, row: Delivery) -> tuple[dict[Key, Plain], Delivery]:
+    """Return what must be written before the row is (unnamed it could not be found), and the row."""
     if row.packed is not None and len(row.packed) > _ITEM_LIMIT:
         name = f"deliveries/{row.tenant}/{row.id}"
         body = compress(json.dumps(unpack(row.packed)).encode())
@@ -213,9 +226,11 @@ def _first(table: Table, row: Delivery) -> Delivery:
         for event in events
         if (provenance := event["data"].get("provenance")) is not None
     }
-    for receipt_id in sorted(receipts):
-        table.put(_receipt(row.tenant, receipt_id, row.id), _expiry(table, row))
-    return row
+    pointers = {
+        _receipt(row.tenant, receipt_id, row.id): _expiry(table, row)
+        for receipt_id in sorted(receipts)
+    }
+    return pointers, row
 
 
 def _item(table: Table, row: Delivery, *, handed_over: bool) -> Plain:

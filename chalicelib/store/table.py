@@ -98,6 +98,23 @@ class Table:
         typed = {n: marshal(v) for n, v in item.items() if v is not None}
         self.hub.dynamodb.put_item(TableName=self.name, Item=typed | _key(key))
 
+    def put_many(self, items: Mapping[Key, Plain]) -> None:
+        """Write many items whatever was there before."""
+        wanted = [
+            {
+                "PutRequest": {
+                    "Item": _key(key) | {n: marshal(v) for n, v in item.items() if v is not None}
+                }
+            }
+            for key, item in items.items()
+        ]
+        for start in range(0, len(wanted), 25):
+            pending: Any = {self.name: wanted[start : start + 25]}
+            while pending:
+                pending = self.hub.dynamodb.batch_write_item(RequestItems=pending).get(
+                    "UnprocessedItems"
+                )
+
     def get(self, key: Key, *, consistent: bool = True) -> Plain | None:
         """Return an item, or ``None``."""
         answer = self.hub.dynamodb.get_item(

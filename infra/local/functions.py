@@ -31,7 +31,7 @@ _COUNTS: Sequence[Count] = (
     "ApproximateNumberOfMessagesNotVisible",
     "ApproximateNumberOfMessagesDelayed",
 )
-_QUEUES = {"normalize": ("InboundQueue", 2), "deliver": ("DeliveriesQueue", 32)}
+_QUEUES = {"normalize": ("InboundQueue", 2), "deliver": ("DeliveriesQueue", 64)}
 """Which queue feeds a function, and with how many invocations at a time."""
 _STREAMS = ("project", "dispatch")
 _SWEEP_EVERY = 1

@@ -49,6 +49,7 @@ def test_a_delivery_given_up_is_told_at_once() -> None:
     [
         (breaker.OPEN_AFTER, 2_000, True),
         (breaker.OPEN_AFTER, 1_000, False),  # many, but within seconds
+        (breaker.OPEN_AT_ONCE, 10, True),
         (breaker.OPEN_AFTER - 1, 60_000, False),  # for long, but few
     ],
 )

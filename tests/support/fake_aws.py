@@ -135,6 +135,23 @@ class FakeDynamoDB:
         rest = {name: {**wanted, "Keys": later}} if later else {}
         return {"Responses": {name: found}, "UnprocessedKeys": rest}
 
+    def batch_write_item(self, **request: Any) -> Item:
+        """Write many items; whoever sends one twice is refused, as AWS does."""
+        self.faults.before("BatchWriteItem")
+        ((name, wanted),) = request["RequestItems"].items()
+        keys = [
+            (w["PutRequest"]["Item"]["pk"]["S"], w["PutRequest"]["Item"]["sk"]["S"]) for w in wanted
+        ]
+        if len(set(keys)) != len(keys) or not 0 < len(keys) <= 25:
+            raise error("ValidationException", "BatchWriteItem")
+        later = [write for write in wanted if self.faults.refuses("BatchWriteItem")]
+        for write in wanted:
+            if write not in later:
+                item = write["PutRequest"]["Item"]
+                self._set(item, self._get(item))
+        self.faults.after("BatchWriteItem")
+        return {"UnprocessedItems": {name: later} if later else {}}
+
     def query(self, **request: Any) -> Item:
         """Read a range of a partition or of an index."""
         self.faults.before("Query")
