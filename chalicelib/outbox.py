@@ -35,16 +35,19 @@ BATCH_LIMIT = 1000 * 1024
 
 def enqueue(hub: Hub, tenant: str, integration: Integration, events: Iterable[CloudEvent]) -> None:
     """Put events on the queue for one integration.  Raises ``QueueError`` if they cannot be put there."""
-    queues.send(hub, hub.config.deliveries_url, messages(tenant, integration, events))
+    queues.send(hub, hub.config.deliveries_url, messages(hub, tenant, integration, events))
 
 
 def messages(
-    tenant: str, integration: Integration, events: Iterable[CloudEvent]
+    hub: Hub, tenant: str, integration: Integration, events: Iterable[CloudEvent]
 ) -> Iterator[queues.Message]:
     """Yield the messages that carry events to one integration, in their order."""
-    most, size = EVENTS_LIMIT, SIZE_LIMIT
+    most, size, wait = EVENTS_LIMIT, SIZE_LIMIT, 0
     if integration.batch is not None:
         most, size = int(integration.batch["max_records"]), BATCH_LIMIT
+        if hub.config.deliver_processes > 1:
+            # A process would wait alone: so that others' events come to it, they lie in the queue.
+            wait = int(integration.batch.get("max_wait_seconds", 1))
     group: list[str] = []
     length = 0
     for event in events:
@@ -57,7 +60,7 @@ def messages(
         group.append(text)
         length += bytes_of + 1
     if group:
-        yield _message(tenant, integration.id, group)
+        yield _message(tenant, integration.id, group, wait if len(group) < most else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,11 @@ def resume(hub: Hub, tenant: str, integration_id: str) -> None:
 
 _EXACT = 10_000
 """Milliseconds of waiting below which a second more would show."""
+
+
+def size_of(event: CloudEvent) -> int:
+    """Return the bytes of an event in a message."""
+    return len(_text(event))
 
 
 def _text(event: CloudEvent) -> str:

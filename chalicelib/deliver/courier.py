@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib import destinations, outbox
 from chalicelib.deliver import breaker, dead_letters, retries, signing
+from chalicelib.deliver.gathering import Gathering, Linger
 from chalicelib.deliver.http import EXCERPT_LIMIT, Outcome, Send, Sender
 from chalicelib.deliver.retries import Random
 from chalicelib.deliver.standing import Standings
@@ -43,6 +44,8 @@ _SHORT = 20_000
 _RETURNS = 2
 """Times that a message is put back for want of a place (1 and 2 s), before it waits in the table."""
 _LONGEST_RETURN = 64
+_GLANCE = 0.05
+"""Seconds in which a batch's other messages join where they have lain in the queue before."""
 _LEASE = 120_000
 """Milliseconds for which a lane is held: longer than one run through it takes."""
 _CLOSING = 10_000
@@ -61,6 +64,7 @@ class Hands:
     elapsed: Callable[[], float] = time.monotonic
     side_by_side: Callable[[Callable[[], None], int], None] = field(default=lambda work, _: work())
     """Does a piece of work so many times at once; a test does it once."""
+    linger: Linger = field(default=lambda full, seconds: full.wait(seconds))
 
 
 def real_hands(hub: Hub) -> Hands:
@@ -82,6 +86,7 @@ class Courier:
         self._table = table_of(hub)
         self._hands = hands
         self._standings = Standings(self._table)
+        self._gathering = Gathering(hands.linger)
 
     def take(self, message: Mapping[str, Any], tally: Tally, *, again: bool) -> None:
         """Deal with one message.  ``again``: it was received before, so somebody may have died over it.
@@ -94,8 +99,30 @@ class Courier:
             self._drain(*where, message["lane"], tally)
         elif "delivery" in message:
             self._named(*where, message["delivery"], message["attempt"], tally, history)
-        else:
+        elif history.seen or history.returned or not self._gathers(*where):
             self._carried(*where, message["events"], tally, history)
+        else:
+            self._gathered(*where, message["events"], tally)
+
+    def _gathers(self, tenant: str, integration_id: str) -> bool:
+        integration = self._standings.now(tenant, integration_id).integration
+        return integration is not None and integration.batch is not None
+
+    def _gathered(
+        self, tenant: str, integration_id: str, events: list[CloudEvent], tally: Tally
+    ) -> None:
+        integration = self._standings.now(tenant, integration_id).integration
+        assert integration is not None, "who calls has looked"  # noqa: S101
+        assert integration.batch is not None, "who calls has looked"  # noqa: S101
+        alone = self._hub.config.deliver_processes == 1
+        self._gathering.together(
+            (tenant, integration_id),
+            events,
+            sum(map(outbox.size_of, events)),
+            full_at=(int(integration.batch["max_records"]), outbox.BATCH_LIMIT),
+            seconds=integration.batch.get("max_wait_seconds", 1) if alone else _GLANCE,
+            send=lambda found: self._carried(tenant, integration_id, found, tally, History()),
+        )
 
     def set_aside(self, messages: Mapping[str, Mapping[str, Any]]) -> set[str]:
         """Store what has to wait in any case, in few writes; return the ids of those messages.

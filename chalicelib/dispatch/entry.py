@@ -59,7 +59,7 @@ def _enqueue(hub: aws.Hub, known: Subscriptions, tenants: Mapping[str, list[Clou
         message
         for tenant, events in tenants.items()
         for integration, wanted in known.matching(tenant, events)
-        for message in outbox.messages(tenant, integration, wanted)
+        for message in outbox.messages(hub, tenant, integration, wanted)
     ]
     queues.send(hub, hub.config.deliveries_url, messages)
 

@@ -355,8 +355,8 @@ def test_messages_stay_within_what_the_queue_takes(world: World) -> None:
     integration = world.integrate()
     large = [{**event(n), "data": {"text": "ü" * 15_000}} for n in range(12)]
 
-    found = list(outbox.messages(TENANT, integration, large))
-    small = list(outbox.messages(TENANT, integration, [event(n) for n in range(21)]))
+    found = list(outbox.messages(world.hub, TENANT, integration, large))
+    small = list(outbox.messages(world.hub, TENANT, integration, [event(n) for n in range(21)]))
 
     assert [len(json.loads(m.body)["events"]) for m in found] == [2] * 6
     assert [len(json.loads(m.body)["events"]) for m in small] == [10, 10, 1]

@@ -47,7 +47,9 @@ class Run:
         self.tries: dict[str, int] = {}
 
     def deliver(self, event: dict[str, Any], hub: Hub) -> dict[str, Any]:
-        hands = Hands(self.send, self.simulation.rng, self.sleep, lambda: 0.0)
+        hands = Hands(
+            self.send, self.simulation.rng, self.sleep, lambda: 0.0, linger=lambda *_: None
+        )
         return deliver(event["Records"], Courier(hub, hands))
 
     def sleep(self, seconds: float) -> None:

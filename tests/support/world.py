@@ -78,7 +78,10 @@ class World:
         """Begin anew without what the process remembered."""
         self.hub = Hub(self.config, self.aws.client, self.aws.clock)
         self.table = table_of(self.hub)
-        self.courier = Courier(self.hub, Hands(self._send, self.chance, self._sleep, lambda: 0.0))
+        self.courier = Courier(
+            self.hub,
+            Hands(self._send, self.chance, self._sleep, lambda: 0.0, linger=lambda *_: None),
+        )
 
     def integrate(self, name: str = "int_a", **options: Any) -> Integration:
         made = Integration(
