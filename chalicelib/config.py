@@ -26,6 +26,7 @@ class Config:
     keep_all: bool = False
     """The local run keeps everything; a deployment lets old items expire."""
     example_vendor: bool = False
+    """Whether the invented vendor may be connected.  The local run only: no package holds it."""
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Config:

@@ -168,7 +168,7 @@ def test_any_leaf_replaced_by_anything_does_no_harm(
     assert [each for each in caplog.records if each.levelname == "ERROR"] == []
 
 
-@pytest.mark.parametrize("vendor", vendors.names())
+@pytest.mark.parametrize("vendor", vendors.names(example=True))
 def test_any_body_at_all_does_no_harm(vendor: str) -> None:
     rng = random.Random(vendor)  # noqa: S311 - the same run every time
     example = next(each for each in examples() if each.vendor == vendor)
