@@ -52,8 +52,9 @@ def records_of(vendor: str, example: dict[str, Any]) -> Assembly:
     return assemble(vendor, CONNECTION, received_at, vendors.normalize(vendor, payload), settings)
 
 
-def in_order(rows: list[dict[str, Any]]) -> list[str]:
-    return sorted(json.dumps(row, sort_keys=True) for row in rows)
+def in_order(rows: list[dict[str, Any]]) -> str:
+    # One text, so that a failure shows whole records that can be compared, or taken over, line by line.
+    return "\n".join(sorted(json.dumps(row, ensure_ascii=False, sort_keys=True) for row in rows))
 
 
 @pytest.mark.parametrize(("vendor", "path"), examples())

@@ -92,6 +92,10 @@ def check_values(assembly: Assembly) -> None:
             else:
                 assert point.metric.startswith(f"{segment.device_id.split(':', 1)[0]}.")
             assert measurement_json(segment.device_id, point)
+    for event in assembly.events:
+        whose, _, what = event.type.partition(".")
+        assert what
+        assert whose == event.device_id.split(":", 1)[0] or event.type == "measurement.rejected"
     for signal in assembly.signals:
         assert signal.action != "raise" or signal.severity in SEVERITIES
 
