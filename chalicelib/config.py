@@ -26,6 +26,7 @@ class Config:
     keep_all: bool = False
     """The local run keeps everything; a deployment lets old items expire."""
     example_vendor: bool = False
+    """Whether the invented vendor may be connected.  The local run only: no package holds it."""
     deliver_processes: int = 4
     """Processes that deliver to one integration at a time: each takes its share of what that allows."""
 

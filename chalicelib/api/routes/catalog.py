@@ -32,11 +32,11 @@ _EVENT_TYPES = {
 }
 
 
-def vendors(_call: Call) -> Any:
+def vendors(call: Call) -> Any:
     """List vendors."""
     return _all(
         {"name": name, "adapter_version": known_vendors.adapter(name).version}
-        for name in known_vendors.names()
+        for name in call.vendors
     )
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from chalicelib import vendors
 from chalicelib.api.calls import Call
 from chalicelib.api.problems import invalid, not_found
 from chalicelib.model.addresses import problem
@@ -20,9 +19,8 @@ from chalicelib.store.table import ConflictError
 def create(call: Call) -> Any:
     """Create a connection; its secret is shown this once."""
     given = call.given()
-    if given["vendor"] not in vendors.names():
-        known = ", ".join(vendors.names())
-        raise invalid("/vendor", f"unknown vendor; known: {known}")
+    if given["vendor"] not in call.vendors:
+        raise invalid("/vendor", f"unknown vendor; known: {', '.join(call.vendors)}")
     _check(call, given)
     secret = new_secret()
     connection = Connection(
