@@ -72,9 +72,32 @@ def test_a_range_yields_each_payload_of_it_once(moments: list[int], start: int, 
 
     found = list(archive.walk(hub, "ten", "con_a", DAWN + start, DAWN + end))
 
-    assert sorted(each.received_at - DAWN for each in found) == sorted(
+    assert [each.received_at - DAWN for each in found] == sorted(
         m for m in moments if start <= m < end
     )
+
+
+@given(st.lists(st.lists(st.integers(0, 3 * HOUR), min_size=1, max_size=4), max_size=8))
+def test_a_walk_is_in_order_of_arrival_and_goes_on_behind_any_place(spans: list[list[int]]) -> None:
+    aws = FakeAws()
+    hub = Hub(CONFIG, aws.client, aws.clock)
+    batches = [[payload(DAWN + at, b"%d" % (at % 3)) for at in moments] for moments in spans]
+    for batch in batches:
+        archive.keep(hub, "ten", batch)
+    expected = sorted({each.receipt_id: each for b in batches for each in b}.values(), key=_place)
+
+    found = list(archive.walk(hub, "ten", "con_a", DAWN, DAWN + 4 * HOUR))
+
+    assert found == expected
+    for number, each in enumerate(found):
+        rest = archive.walk(
+            hub, "ten", "con_a", DAWN, DAWN + 4 * HOUR, after=archive.place_of(each)
+        )
+        assert list(rest) == expected[number + 1 :]
+
+
+def _place(envelope: Envelope) -> tuple[int, str]:
+    return archive.place_of(envelope)
 
 
 def test_a_large_body_waits_in_the_archive_and_comes_back_whole(hub: Hub) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import itertools
 import re
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -320,6 +320,7 @@ class FakeS3:
         """List objects by prefix."""
         self.faults.before("ListObjectsV2")
         begin = bisect_left(self.names, request["Prefix"])
+        begin = max(begin, bisect_right(self.names, request.get("StartAfter", "")))
         found = list(
             itertools.takewhile(lambda n: n.startswith(request["Prefix"]), self.names[begin:])
         )
