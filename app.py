@@ -76,6 +76,11 @@ def deliver(event: SQSEvent) -> dict[str, Any]:
 def sweep(_event: CloudWatchEvent) -> dict[str, Any]:
     """Do what is due by the clock: silent devices go offline, parked deliveries come back."""
     from chalicelib.deliver import parked  # noqa: PLC0415
+    from chalicelib.normalize import history  # noqa: PLC0415
     from chalicelib.project import silence  # noqa: PLC0415
 
-    return {"offline": silence.sweep(), "requeued": parked.sweep()}
+    return {
+        "offline": silence.sweep(),
+        "requeued": parked.sweep(),
+        "renormalizing": history.sweep(),
+    }

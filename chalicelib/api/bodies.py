@@ -17,6 +17,7 @@ from pydantic import (
 
 from chalicelib.model import matching
 from chalicelib.model.metrics import METRICS
+from chalicelib.model.times import from_rfc3339
 from chalicelib.model.units import converts
 
 _WEEK = 604_800
@@ -37,6 +38,12 @@ def _unique(values: list[str]) -> list[str]:
     return values
 
 
+def _moment(text: str) -> str:
+    if from_rfc3339(text) is None:
+        raise ValueError("RFC 3339 with a zone, such as 2026-01-31T12:00:00Z")
+    return text
+
+
 def _header_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
         raise ValueError("a header name")
@@ -49,6 +56,9 @@ def _http_url(url: str) -> str:
     return url
 
 
+Moment = Annotated[
+    str, AfterValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})
+]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"\S")]
 LongText = Annotated[str, StringConstraints(max_length=1024)]
 Labels = Annotated[
@@ -163,6 +173,21 @@ class OverlappingRotation(Body):
     """How long the former signing secret signs as well."""
 
     overlap_seconds: Annotated[int, Field(ge=0, le=_WEEK)] = 86_400
+
+
+class Renormalization(Body):
+    """Which arrivals are put through today's adapter; a dry run writes nothing."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"from": "2026-01-31T00:00:00Z", "to": "2026-02-01T00:00:00Z", "dry_run": True}
+            ]
+        }
+    )
+    start: Moment = Field(alias="from")
+    end: Moment = Field(alias="to")
+    dry_run: bool = False
 
 
 # --- integrations ----------------------------------------------------------------------------------

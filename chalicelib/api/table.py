@@ -94,6 +94,20 @@ ROUTES: tuple[Route, ...] = (
         body="Rotation", body_optional=True, returns="administration.Secret",
     ),
     Route(
+        "POST", f"{_CONNECTION}/renormalize", "admin", "renormalizations.begin",
+        "Put a connection's history through today's adapter",
+        body="Renormalization", status=202, returns="administration.Accepted", conflicts=True,
+    ),
+    Route(
+        "GET", f"{_CONNECTION}/renormalize", "admin", "renormalizations.list_jobs",
+        "List when a connection's history was put through again",
+        query=p.PAGED, returns="administration.Renormalization", listed=True,
+    ),
+    Route(
+        "GET", f"{_CONNECTION}/renormalize/{{job_id}}", "admin", "renormalizations.read",
+        "Read how far it is and what it changed", returns="administration.Renormalization",
+    ),
+    Route(
         "GET", f"{_CONNECTION}/health", "read", "health.read",
         "Read how a connection does: counts, delays, fields and their drift",
         returns="administration.ConnectionHealth",

@@ -60,6 +60,11 @@ class Point(NamedTuple):
     attributes: Mapping[str, Any]
 
     @property
+    def name(self) -> tuple[Any, ...]:
+        """What it is a reading of: metric and discriminator."""
+        return (self.metric, *self.discriminator)
+
+    @property
     def discriminator(self) -> tuple[tuple[str, str], ...]:
         """The attribute values that set apart readings of one metric at one instant.
 
@@ -145,6 +150,8 @@ class Assembly:
     rejected: list[Rejected] = field(default_factory=list)
     refused: set[int] = field(default_factory=set, compare=False)
     """The numbers of the items of which something was rejected."""
+    touched: set[tuple[str, str, int]] = field(default_factory=set, compare=False)
+    """Device, message kind and hour of everything that the items speak of."""
 
 
 class ItemLike(Protocol):
@@ -236,6 +243,7 @@ class _Assembler:
     def _take(self, record: Record, kind: str, same: str, ordinal: int, path: str) -> None:
         device_id = self._device(record.device)
         at = self.received_at if record.at is None else record.at
+        self.out.touched.add((device_id, kind, hour_of(at)))
         match record:
             case Measurement():
                 self._measurement(record, device_id, at, kind, same, ordinal, path)

@@ -107,13 +107,12 @@ class State:
         self.evidence = max(self.evidence, (self.evidence[0], _SILENT))
 
     def _value(self, point: Point, source: Source) -> None:
-        name = (point.metric, *point.discriminator)
-        known = self.latest.get(name)
+        known = self.latest.get(point.name)
         if known is None:
             if len(self.latest) < NAMES_LIMIT:
-                self.latest[name] = (point, source)
+                self.latest[point.name] = (point, source)
         elif (point.at, source) >= (known[0].at, known[1]):
-            self.latest[name] = (point, source)
+            self.latest[point.name] = (point, source)
 
 
 def _later(known: int | None, moment: int) -> int:

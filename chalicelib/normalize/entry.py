@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from chalicelib import archive, aws, telemetry
+from chalicelib import archive, aws, inbox, telemetry
 from chalicelib.model.envelope import Envelope, from_json
+from chalicelib.normalize import history
 from chalicelib.normalize.payloads import put_through
 from chalicelib.store import connections, tallies
 from chalicelib.store.connections import Connection
@@ -24,6 +25,9 @@ def run(event: dict[str, Any], hub: aws.Hub | None = None) -> dict[str, Any]:
     tenants: dict[str, _Work] = defaultdict(list)
     for record in event["Records"]:
         try:
+            if (asked := inbox.work_of(record["body"])) is not None:
+                history.work(hub, asked)
+                continue
             envelope = archive.whole(hub, from_json(record["body"]))
             connection = connections.recent(table_of(hub), envelope.connection_id)
         except Exception:  # noqa: BLE001 - one message must not take its batch along

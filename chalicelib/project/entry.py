@@ -8,11 +8,11 @@ from typing import Any
 from chalicelib import aws, telemetry
 from chalicelib.model.assembly import Assembly
 from chalicelib.model.state import Heard
-from chalicelib.project.fold import fold
+from chalicelib.project.fold import Lost, fold
 from chalicelib.store import alerts, keys, profiles, said
 from chalicelib.store.table import Plain, Table, table_of, unmarshal
 
-_Change = tuple[str, Plain]
+_Change = tuple[str, Plain, list[Lost]]
 
 
 def run(event: dict[str, Any], hub: aws.Hub | None = None) -> dict[str, Any]:
@@ -26,11 +26,11 @@ def run(event: dict[str, Any], hub: aws.Hub | None = None) -> dict[str, Any]:
             continue
         change = _change(record)
         if change is not None:
-            number, item = change
-            devices.setdefault(item["pk"], []).append((number, item))
+            devices.setdefault(change[1]["pk"], []).append(change)
     for pk, changes in devices.items():
         try:
-            _device(table, pk, [item for _, item in changes])
+            lost = [each for _, _, some in changes for each in some]
+            _device(table, pk, [item for _, item, _ in changes], lost)
         except Exception:  # noqa: BLE001 - other devices must not wait for this one
             telemetry.logger().exception("project.failed", extra={"partition": pk})
             failed.append(changes[0][0])
@@ -52,7 +52,20 @@ def _change(record: Mapping[str, Any]) -> _Change | None:
     old = unmarshal(image["OldImage"]) if image.get("OldImage") else None
     if "d" not in new or (old is not None and old.get("d") == new["d"]):
         return None
-    return image["SequenceNumber"], new
+    return image["SequenceNumber"], new, _lost(old, new) if old is not None else []
+
+
+def _lost(old: Plain, new: Plain) -> list[Lost]:
+    """Return the measurements that a segment holds no more: history was put through a better adapter."""
+    if not new["sk"].startswith(keys.SEGMENT):
+        return []
+    held = {(point.name, point.at) for point in said.segment_of(new).points}
+    receipt_id = said.provenance_of(new).receipt_id
+    return [
+        Lost(point.name, point.at, receipt_id)
+        for point in said.segment_of(old).points
+        if (point.name, point.at) not in held
+    ]
 
 
 def _is_profile(record: Mapping[str, Any]) -> bool:
@@ -75,7 +88,7 @@ def _profile(table: Table, record: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _device(table: Table, pk: str, items: list[Plain]) -> None:
+def _device(table: Table, pk: str, items: list[Plain], lost: list[Lost]) -> None:
     tenant, device_id = keys.device_of(pk)
     heard: list[Heard] = []
     conditions: dict[str, int] = {}
@@ -88,7 +101,7 @@ def _device(table: Table, pk: str, items: list[Plain]) -> None:
         if found is not None:
             heard.append(found)
     if heard:
-        fold(table, tenant, device_id, heard)
+        fold(table, tenant, device_id, heard, lost)
     for key, at in conditions.items():
         alerts.refold(table, tenant, device_id, key, at)
 

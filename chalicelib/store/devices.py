@@ -126,7 +126,7 @@ def state_of(item: Mapping[str, Any]) -> State:
     state.confirmed = {path: (at, received_at) for path, (at, received_at) in confirmed.items()}
     for *fields, number in latest:
         point = Point(*fields)
-        state.latest[point.metric, *point.discriminator] = (point, Source(*sources[number]))
+        state.latest[point.name] = (point, Source(*sources[number]))
     return state
 
 

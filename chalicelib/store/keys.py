@@ -8,7 +8,7 @@ from chalicelib.store.table import Key
 
 SEGMENT, FACTS, EVENT, MEDIA, SIGNAL, ALERT = "M#", "F#", "E#", "E!#", "S#", "A#"
 DEVICE, STATE = "DEVICE", "STATE"
-PROFILE, HOUR = "P#", "H#"
+PROFILE, HOUR, JOB = "P#", "H#", "N#"
 STANDING, INTEGRATION = "STANDING", "int_"
 SAID = (SEGMENT, FACTS, EVENT, MEDIA, SIGNAL)
 """What vendors said, from which everything else follows."""
@@ -90,6 +90,11 @@ def is_profile(pk: str, sk: str) -> bool:
 def profile(tenant: str, connection_id: str, kind: str) -> Key:
     """What is known of the fields of a message type."""
     return Key(connection_pk(tenant, connection_id), f"{PROFILE}{kind}")
+
+
+def job(tenant: str, connection_id: str, identity: str) -> Key:
+    """One job of a connection."""
+    return Key(connection_pk(tenant, connection_id), f"{JOB}{identity}")
 
 
 def hour(tenant: str, connection_id: str, at: int) -> Key:

@@ -96,6 +96,45 @@ class ConnectionHealth(Shape):
     message_types: list[MessageType]
 
 
+class HistoryCounts(Shape):
+    """Payloads put through again, those that changed nothing, and what the others changed."""
+
+    payloads: int = 0
+    unchanged: int = 0
+    added: int = 0
+    corrected: int = 0
+    withdrawn: int = 0
+    quarantined: int = 0
+    released: int = 0
+
+
+class HistoryChange(Shape):
+    """One record (or bad item) that changed, or would."""
+
+    change: Literal["added", "corrected", "withdrawn", "quarantined", "released"]
+    receipt_id: str
+    id: str
+    before: Any
+    after: Any
+
+
+class Renormalization(Shape):
+    """History of a connection put through today's adapter."""
+
+    id: str
+    connection_id: str
+    state: Literal["running", "done", "failed"]
+    dry_run: bool
+    from_: Moment = Field(alias="from")
+    to: Moment
+    created_at: Moment
+    finished_at: Moment | None
+    progress: float
+    counts: HistoryCounts
+    examples: list[HistoryChange]
+    reason: str | None
+
+
 class ConnectionWithSecret(Connection, Secret):
     """A new vendor account."""
 
