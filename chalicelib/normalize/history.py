@@ -7,13 +7,16 @@ waits for a moment at most.  A payload that says today what is stored of it cost
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
-from chalicelib import archive, inbox, telemetry, vendors
+from chalicelib import archive, inbox, vendors
 from chalicelib.aws import Hub, hub
+from chalicelib.model.assembly import Assembly
 from chalicelib.model.envelope import Envelope
+from chalicelib.model.times import HOUR, hour_of
 from chalicelib.reading import read
 from chalicelib.store import connections, corrections, jobs, quarantine
 from chalicelib.store.connections import Connection
@@ -25,6 +28,8 @@ SLICE = 200
 """Payloads of a slice at most ..."""
 _SLICE_MS = 10_000
 """... and milliseconds after which none is begun."""
+_AT_ONCE = 50
+"""Payloads whose records are read at once."""
 _EXAMPLES = 20
 
 
@@ -78,53 +83,81 @@ def _save(the_hub: Hub, job: Job) -> Job | None:
 def _slice(the_hub: Hub, connection: Connection, job: Job) -> Job:
     counts, examples = Counter(job.counts), list(job.examples)
     begun, number, place = the_hub.now(), 0, job.place
+    history = _History(the_hub, connection)
     walk = archive.walk(the_hub, job.tenant, connection.id, job.start, job.end, job.place)
-    for envelope in walk:
+    while some := list(islice(walk, _AT_ONCE)):
         if number >= SLICE or the_hub.now() - begun > _SLICE_MS:
             return replace(job, place=place, counts=counts, examples=tuple(examples))
-        found = _again(the_hub, connection, archive.whole(the_hub, envelope), write=not job.dry_run)
-        counts.update({"payloads": 1, "unchanged": not found})
-        for what, shown in found:
-            counts[what] += 1
-            if len(examples) < _EXAMPLES:
-                examples.append({"change": what, "receipt_id": envelope.receipt_id, **shown})
-        number, place = number + 1, archive.place_of(envelope)
+        for receipt_id, found in history.again(some, write=not job.dry_run):
+            counts.update({"payloads": 1, "unchanged": not found})
+            for what, shown in found:
+                counts[what] += 1
+                if len(examples) < _EXAMPLES:
+                    examples.append({"change": what, "receipt_id": receipt_id, **shown})
+        number, place = number + len(some), archive.place_of(some[-1])
     done = replace(job, place=place, counts=counts, examples=tuple(examples))
     return done.ended(DONE, the_hub.now())
 
 
-def _again(
-    the_hub: Hub, connection: Connection, envelope: Envelope, *, write: bool
-) -> list[tuple[str, dict[str, Any]]]:
-    """Put one payload through again; return what that changes."""
-    table, tenant = table_of(the_hub), connection.tenant
-    assembly = read(connection, envelope).assembly
-    correction = corrections.of_payload(table, tenant, assembly, envelope.receipt_id)
-    refused = {bad.path: bad for bad in assembly.rejected}
-    kept = quarantine.of_receipt(table, tenant, envelope.receipt_id)
-    if write:
-        version = vendors.adapter(connection.vendor).version
-        source = Provenance(connection.id, envelope.receipt_id, version)
-        correction.write(table, tenant, source)
-        for path in refused.keys() - kept.keys():
-            quarantine.keep(table, tenant, connection.id, envelope.receipt_id, refused[path])
-        for path in kept.keys() - refused.keys():
-            quarantine.release(table, tenant, envelope.receipt_id, path)
-        if correction.changed or correction.withdrawn:
-            telemetry.count(dimensions={"vendor": connection.vendor}, renormalized=1)
-    found = [
-        (what, {"id": identity, "before": before, "after": after})
-        for what, identity, before, after in correction.differences()
-    ]
-    found += [
-        ("quarantined", _bad(path, None, refused[path].reason))
-        for path in sorted(refused.keys() - kept.keys())
-    ]
-    found += [
-        ("released", _bad(path, kept[path], None)) for path in sorted(kept.keys() - refused.keys())
-    ]
-    return found
+_Change = tuple[str, dict[str, Any]]
 
 
-def _bad(path: str, before: str | None, after: str | None) -> dict[str, Any]:
-    return {"id": path, "before": before, "after": after}
+class _History:
+    """What a connection's payloads said, and what they say today."""
+
+    def __init__(self, the_hub: Hub, connection: Connection) -> None:
+        self._hub = the_hub
+        self._table = table_of(the_hub)
+        self._connection = connection
+        self._version = vendors.adapter(connection.vendor).version
+        self._stored = corrections.Stored(self._table, connection.tenant)
+        self._aside: dict[int, dict[str, dict[str, str]]] = {}
+        """What was kept aside: the reason by JSON path, receipt and hour."""
+
+    def again(
+        self, envelopes: Sequence[Envelope], *, write: bool
+    ) -> Iterator[tuple[str, list[_Change]]]:
+        """Put payloads through again; yield each receipt with what changes."""
+        read_again = [
+            (each, read(self._connection, archive.whole(self._hub, each)).assembly)
+            for each in envelopes
+        ]
+        self._stored.load(assembly for _, assembly in read_again)
+        for envelope, assembly in read_again:
+            yield envelope.receipt_id, self._one(envelope, assembly, write=write)
+
+    def _one(self, envelope: Envelope, assembly: Assembly, *, write: bool) -> list[_Change]:
+        receipt_id, tenant = envelope.receipt_id, self._connection.tenant
+        correction = self._stored.compare(assembly, receipt_id)
+        refused = {bad.path: bad for bad in assembly.rejected}
+        kept = self._kept(envelope)
+        quarantined, released = refused.keys() - kept.keys(), kept.keys() - refused.keys()
+        if write:
+            source = Provenance(self._connection.id, receipt_id, self._version)
+            correction.write(self._table, tenant, source)
+            for path in quarantined:
+                bad = refused[path]
+                quarantine.keep(self._table, tenant, self._connection.id, receipt_id, bad)
+            for path in released:
+                quarantine.release(self._table, tenant, receipt_id, path)
+        changes = [
+            (what, {"id": identity, "before": before, "after": after})
+            for what, identity, before, after in correction.differences()
+        ]
+        changes += [
+            ("quarantined", {"id": path, "before": None, "after": refused[path].reason})
+            for path in sorted(quarantined)
+        ]
+        changes += [
+            ("released", {"id": path, "before": kept[path], "after": None})
+            for path in sorted(released)
+        ]
+        return changes
+
+    def _kept(self, envelope: Envelope) -> dict[str, str]:
+        hour = hour_of(envelope.received_at)
+        if hour not in self._aside:
+            self._aside = {
+                hour: quarantine.by_receipt(self._table, self._connection.tenant, hour, hour + HOUR)
+            }
+        return self._aside[hour].pop(envelope.receipt_id, {})

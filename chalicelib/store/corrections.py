@@ -7,6 +7,7 @@ the devices, kinds and hours that the payload speaks of.  An alert signal under 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -56,29 +57,70 @@ class Correction:
                 table.delete(key)
 
 
-def of_payload(table: Table, tenant: str, assembly: Assembly, receipt_id: str) -> Correction:
-    """Compare what a payload says today with what is stored of it."""
-    wanted = {entry.key: entry for entry in said.entries(tenant, assembly)}
-    stored = table.get_many(wanted, consistent=True)
-    found = Correction(
-        changed=[
-            entry
-            for key, entry in wanted.items()
-            if key not in stored or not _same(stored[key], entry)
-        ],
-        withdrawn=[
-            item
-            for item in _of_receipt(table, tenant, assembly.touched, receipt_id)
-            if Key(item["pk"], item["sk"]) not in wanted
-        ],
-    )
-    for entry in found.changed:
-        found.after |= _records(_as_item(entry))
-        if entry.key in stored:
-            found.before |= _records(stored[entry.key])
-    for item in found.withdrawn:
-        found.before |= _records(item)
-    return found
+class Stored:
+    """What is stored of a stretch of history, read in few requests and kept up to date by what is written."""
+
+    def __init__(self, table: Table, tenant: str) -> None:
+        self._table = table
+        self._tenant = tenant
+        self._items: dict[Key, Plain | None] = {}
+        self._ranges: dict[tuple[str, str, int], dict[str, list[Plain]]] = {}
+
+    def load(self, assemblies: Iterable[Assembly]) -> None:
+        """Read what several payloads say, at once."""
+        wanted = [
+            entry.key
+            for assembly in assemblies
+            for entry in said.entries(self._tenant, assembly)
+            if entry.key not in self._items
+        ]
+        found = self._table.get_many(wanted, consistent=True)
+        self._items |= {key: found.get(key) for key in wanted}
+
+    def compare(self, assembly: Assembly, receipt_id: str) -> Correction:
+        """Compare what a payload says today with what is stored of it, which is from now on as it says."""
+        wanted = {entry.key: entry for entry in said.entries(self._tenant, assembly)}
+        found = Correction()
+        for key, entry in wanted.items():
+            item = self._items[key]
+            if item is not None and _same(item, entry):
+                continue
+            found.changed.append(entry)
+            found.after |= _records(_as_item(entry))
+            found.before |= _records(item) if item is not None else {}
+            self._items[key] = {"p": receipt_id, **(item or {}), **_as_item(entry)}
+        for item in self._of_receipt(assembly.touched, receipt_id):
+            if Key(item["pk"], item["sk"]) not in wanted:
+                found.withdrawn.append(item)
+                found.before |= _records(item)
+        return found
+
+    def _of_receipt(
+        self, touched: Iterable[tuple[str, str, int]], receipt_id: str
+    ) -> Iterator[Plain]:
+        """Yield what a payload first brought of what it speaks of."""
+        ranges: set[tuple[str, str, int]] = set()
+        for device_id, kind, hour in touched:
+            pk = keys.device_pk(self._tenant, device_id)
+            for prefix in (
+                f"{keys.SEGMENT}{kind}#",
+                f"{keys.FACTS}{kind}#",
+                keys.EVENT,
+                keys.MEDIA,
+            ):
+                ranges.add((pk, prefix, hour))
+        for each in sorted(ranges):
+            if each not in self._ranges:
+                self._ranges[each] = self._read(*each)
+            yield from self._ranges[each].pop(receipt_id, ())
+
+    def _read(self, pk: str, prefix: str, hour: int) -> dict[str, list[Plain]]:
+        low, high = (f"{prefix}{to_rfc3339(moment)}" for moment in (hour, hour + HOUR))
+        found: dict[str, list[Plain]] = defaultdict(list)
+        for item in self._table.walk(pk, low, high, consistent=True):
+            if "p" in item and item["d"] != _NOTHING and not _noticed(item):
+                found[item["p"]].append(item)
+        return found
 
 
 def _same(item: Plain, entry: Entry) -> bool:
@@ -93,22 +135,6 @@ def _same(item: Plain, entry: Entry) -> bool:
 
 def _as_item(entry: Entry) -> Plain:
     return {"pk": entry.key.pk, "sk": entry.key.sk, "d": entry.data}
-
-
-def _of_receipt(
-    table: Table, tenant: str, touched: Iterable[tuple[str, str, int]], receipt_id: str
-) -> Iterator[Plain]:
-    """Yield what a payload first brought of what it speaks of."""
-    ranges: set[tuple[str, str, int]] = set()
-    for device_id, kind, hour in touched:
-        pk = keys.device_pk(tenant, device_id)
-        for prefix in (f"{keys.SEGMENT}{kind}#", f"{keys.FACTS}{kind}#", keys.EVENT, keys.MEDIA):
-            ranges.add((pk, prefix, hour))
-    for pk, prefix, hour in sorted(ranges):
-        low, high = (f"{prefix}{to_rfc3339(moment)}" for moment in (hour, hour + HOUR))
-        for item in table.walk(pk, low, high, consistent=True):
-            if item.get("p") == receipt_id and item["d"] != _NOTHING and not _noticed(item):
-                yield item
 
 
 def _noticed(item: Plain) -> bool:

@@ -41,24 +41,17 @@ def find(table: Table, tenant: str, identity: str) -> Plain | None:
     return as_json(item) if item else None
 
 
-def of_receipt(table: Table, tenant: str, receipt_id: str) -> dict[str, str]:
-    """Return what was kept aside of one payload: the reason by JSON path."""
-    at = arrival_of(receipt_id)
-    found: dict[str, str] = {}
+def by_receipt(table: Table, tenant: str, start: int, end: int) -> dict[str, dict[str, str]]:
+    """Return what was kept aside of payloads of a stretch of time: the reason by path, by receipt."""
+    found: dict[str, dict[str, str]] = {}
     after: Plain | None = None
     while True:
         page = quarantined(
-            table,
-            tenant,
-            start=at,
-            end=at + 1,
-            limit=1000,
-            after=after,
-            matches=lambda row: bool(row["receipt_id"] == receipt_id),
+            table, tenant, start=start, end=end, limit=1000, after=after, matches=lambda _: True
         )
         for item in page.items:
             row = as_json(item)
-            found[row["path"]] = row["reason"]
+            found.setdefault(row["receipt_id"], {})[row["path"]] = row["reason"]
         after = page.after
         if after is None:
             return found

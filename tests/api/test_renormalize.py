@@ -416,6 +416,7 @@ def test_one_job_at_a_time(tenant: Any) -> None:
 
     assert problem["status"] == 409
     assert job in problem["detail"]
+    tenant.clock.forward(1)
     second = command(tenant, "betterco")
     assert [row["id"] for row in tenant.all(path, limit=1)] == [second, job]
 
