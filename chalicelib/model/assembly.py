@@ -238,15 +238,16 @@ class _Assembler:
                 self._take(record, kind, same, ordinal, item.path)
         for (device_id, kind, _), group in self.groups.items():
             self.out.segments.extend(_segments(device_id, kind, group))
+        self.out.touched.update(self.groups)
         return self.out
 
     def _take(self, record: Record, kind: str, same: str, ordinal: int, path: str) -> None:
         device_id = self._device(record.device)
         at = self.received_at if record.at is None else record.at
-        self.out.touched.add((device_id, kind, hour_of(at)))
         match record:
             case Measurement():
                 self._measurement(record, device_id, at, kind, same, ordinal, path)
+                return
             case Fact():
                 self._fact(record, device_id, at, kind, same)
             case Event():
@@ -272,6 +273,10 @@ class _Assembler:
                         items=(self.number,),
                     )
                 )
+        self._touch(device_id, kind, at)
+
+    def _touch(self, device_id: str, kind: str, at: int) -> None:
+        self.out.touched.add((device_id, kind, hour_of(at)))
 
     def _device(self, native: str | None) -> str:
         return self.connection_device if not native else f"{self.vendor}:{native}"
@@ -287,6 +292,7 @@ class _Assembler:
         path: str,
     ) -> None:
         if "." in record.metric and not self._public(record.metric):
+            self._touch(device_id, kind, at)
             return
         value = record.value
         if not isinstance(value, bool) and isinstance(value, int) and abs(value) > 2**53:
@@ -301,14 +307,17 @@ class _Assembler:
                 "reason": reason,
             }
             data |= {k: v for k, v in record.attributes.items() if k in DISCRIMINATORS}
+            self._touch(device_id, kind, at)
             self._event(device_id, "measurement.rejected", at, data, (same, ordinal), path)
             return
         quality = record.quality
         if at > self.received_at + DAY and quality == "good":
             quality = "suspect"
-        attributes = {
-            k: v[:NAME_LIMIT] if isinstance(v, str) else v for k, v in record.attributes.items()
-        }
+        attributes = (
+            {k: v[:NAME_LIMIT] if isinstance(v, str) else v for k, v in record.attributes.items()}
+            if record.attributes
+            else {}
+        )
         if record.at is None:
             attributes["time_source"] = "received"
         group = self._group(device_id, kind, at, same)
@@ -355,13 +364,18 @@ class _Assembler:
         self.out.rejected.append(Rejected(path[:TEXT_LIMIT], reason[:TEXT_LIMIT]))
 
     def _group(self, device_id: str, kind: str, at: int, same: str) -> _Group:
-        group = self.groups.setdefault((device_id, kind, hour_of(at)), _Group())
+        where = (device_id, kind, hour_of(at))
+        group = self.groups.get(where)
+        if group is None:
+            group = self.groups[where] = _Group()
         group.seen(same, self.number)
         return group
 
 
 def _too_long(native: str | None) -> bool:
-    return native is not None and len(native.encode("utf-8", "surrogatepass")) > DEVICE_LIMIT
+    if native is None or 4 * len(native) <= DEVICE_LIMIT:  # a character has four bytes at most
+        return False
+    return len(native.encode("utf-8", "surrogatepass")) > DEVICE_LIMIT
 
 
 def _segments(device_id: str, kind: str, group: _Group) -> Iterator[Segment]:
