@@ -19,6 +19,8 @@ class Config:
     deliveries_url: str
     dead_letters_url: str
     bucket: str
+    ordered_url: str = ""
+    """The queue that keeps the order of each device."""
     root_key_sha256: str = ""
     retry_schedule: tuple[float, ...] = DEFAULT_SCHEDULE
     private_targets: str = "refuse"
@@ -37,6 +39,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
         table=environment["TABLE_NAME"],
         inbound_url=environment["INBOUND_QUEUE_URL"],
         deliveries_url=environment["DELIVERIES_QUEUE_URL"],
+        ordered_url=environment["ORDERED_QUEUE_URL"],
         dead_letters_url=environment["DEAD_LETTERS_QUEUE_URL"],
         bucket=environment["ARCHIVE_BUCKET"],
         root_key_sha256=environment.get("ROOT_KEY_SHA256", ""),

@@ -4,7 +4,8 @@ A message carries events (``{"tenant", "integration", "seen", "returned", "event
 delivery and the number of attempts it had when the message was written (``{"tenant", "integration",
 "delivery", "attempt", "returned"}``): once the row has more, the message is outdated and means nothing.
 Or it asks for what waits in an integration's lane (``{"tenant", "integration", "lane"}``).  ``returned``
-counts how often it was put back because there was no place.
+counts how often it was put back because there was no place.  Where an integration asks for order, a message
+carries one event of one device (``{"tenant", "integration", "device", "events"}``) on a queue that keeps it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib import queues
 from chalicelib.model.cloudevents import CloudEvent
+from chalicelib.model.digests import digest
 from chalicelib.security import new_id
 from chalicelib.store import deliveries, standings
 from chalicelib.store.deliveries import PENDING, QUEUE_REACH, Delivery
@@ -26,6 +28,8 @@ from chalicelib.store.table import ConflictError, table_of
 if TYPE_CHECKING:
     from chalicelib.aws import Hub
 
+DEVICE = "device"
+"""The ordering of an integration that wants each device's changes one after another."""
 EVENTS_LIMIT = 10
 """Events of one message, unless the integration takes batches: they are sent one after another."""
 SIZE_LIMIT = 200 * 1024
@@ -35,7 +39,42 @@ BATCH_LIMIT = 1000 * 1024
 
 def enqueue(hub: Hub, tenant: str, integration: Integration, events: Iterable[CloudEvent]) -> None:
     """Put events on the queue for one integration.  Raises ``QueueError`` if they cannot be put there."""
-    queues.send(hub, hub.config.deliveries_url, messages(hub, tenant, integration, events))
+    send(hub, [(tenant, integration, events)])
+
+
+def send(hub: Hub, work: Iterable[tuple[str, Integration, Iterable[CloudEvent]]]) -> None:
+    """Put events on the queues for several integrations (each with its tenant)."""
+    plain: list[queues.Message] = []
+    ordered: list[queues.Message] = []
+    for tenant, integration, events in work:
+        if integration.ordering == DEVICE:
+            ordered += in_order(tenant, integration, events)
+        else:
+            plain += messages(hub, tenant, integration, events)
+    queues.send(hub, hub.config.deliveries_url, plain)
+    queues.send_in_order(hub, hub.config.ordered_url, ordered)
+
+
+def in_order(
+    tenant: str, integration: Integration, events: Iterable[CloudEvent]
+) -> Iterator[queues.Message]:
+    """Yield the messages that carry each device's events in their order, one at a time.
+
+    A stream batch that is tried again may be cut otherwise: one event a message is known again.
+    """
+    most = int(integration.batch["max_records"]) if integration.batch is not None else 1
+    devices: dict[str, list[CloudEvent]] = {}
+    for event in events:
+        devices.setdefault(event["subject"], []).append(event)
+    for device, mine in devices.items():
+        group = digest(integration.id, device)
+        while mine:
+            some: list[str] = []
+            while mine and len(some) < most and sum(map(len, some)) < SIZE_LIMIT:
+                some.append(_text(mine.pop(0)))
+            head = json.dumps({"tenant": tenant, "integration": integration.id, "device": device})
+            body = f'{head[:-1]}, "events": [{",".join(some)}]}}'
+            yield queues.Message(body, group, same=digest(integration.id, some))
 
 
 def messages(

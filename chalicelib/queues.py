@@ -15,11 +15,15 @@ _ROUNDS = 5
 
 
 class Message(NamedTuple):
-    """One message: its text, its fair-queue group, and seconds until it may be received (0..900)."""
+    """One message: its text, its group, and seconds until it may be received (0..900).
+
+    A queue that keeps order needs a group, and knows messages of one ``same`` for five minutes.
+    """
 
     body: str
     group: str | None = None
     delay: int = 0
+    same: str | None = None
 
 
 class QueueError(Exception):
@@ -40,6 +44,24 @@ def send(hub: Hub, url: str, messages: Iterable[Message]) -> None:
             raise QueueError(f"{len(pending)} messages refused")
 
 
+def send_in_order(hub: Hub, url: str, messages: Iterable[Message]) -> None:
+    """Put messages on a queue that keeps the order of each group.
+
+    Of a group one message goes at a time: an entry that is refused must not be overtaken.
+    """
+    left = list(messages)
+    while left:
+        first: dict[str | None, Message] = {}
+        later: list[Message] = []
+        for message in left:
+            if message.group in first:
+                later.append(message)
+            else:
+                first[message.group] = message
+        send(hub, url, first.values())
+        left = later
+
+
 def _batches(messages: Iterable[Message]) -> Iterator[list[dict[str, Any]]]:
     batch: list[dict[str, Any]] = []
     size = 0
@@ -53,6 +75,8 @@ def _batches(messages: Iterable[Message]) -> Iterator[list[dict[str, Any]]]:
             entry["MessageGroupId"] = message.group
         if message.delay:
             entry["DelaySeconds"] = message.delay
+        if message.same:
+            entry["MessageDeduplicationId"] = message.same
         batch.append(entry)
         size += length
     if batch:

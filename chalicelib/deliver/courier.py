@@ -20,6 +20,7 @@ from chalicelib import destinations, outbox
 from chalicelib.deliver import breaker, dead_letters, retries, signing
 from chalicelib.deliver.gathering import Gathering, Linger
 from chalicelib.deliver.http import EXCERPT_LIMIT, Outcome, Send, Sender
+from chalicelib.deliver.in_order import InOrder
 from chalicelib.deliver.retries import Random
 from chalicelib.deliver.standing import Standings
 from chalicelib.deliver.tally import Tally
@@ -87,6 +88,7 @@ class Courier:
         self._hands = hands
         self._standings = Standings(self._table)
         self._gathering = Gathering(hands.linger)
+        self._lines = InOrder(self._table, self._standings)
 
     def take(self, message: Mapping[str, Any], tally: Tally, *, again: bool) -> None:
         """Deal with one message.  ``again``: it was received before, so somebody may have died over it.
@@ -95,7 +97,9 @@ class Courier:
         """
         where = (message["tenant"], message["integration"])
         history = History(again or message.get("seen", False), message.get("returned", 0))
-        if "lane" in message:
+        if "device" in message:
+            self._ordered(*where, message, tally, history)
+        elif "lane" in message:
             self._drain(*where, message["lane"], tally)
         elif "delivery" in message:
             self._named(*where, message["delivery"], message["attempt"], tally, history)
@@ -103,6 +107,28 @@ class Courier:
             self._carried(*where, message["events"], tally, history)
         else:
             self._gathered(*where, message["events"], tally)
+
+    def _ordered(
+        self,
+        tenant: str,
+        integration_id: str,
+        message: Mapping[str, Any],
+        tally: Tally,
+        history: History,
+    ) -> None:
+        device, number = message["device"], message["number"]
+
+        def rows(integration: Integration) -> Iterator[tuple[Delivery, Sequence[CloudEvent]]]:
+            for part, (group, batch) in enumerate(_groups(integration, message["events"])):
+                row = self._row(tenant, integration_id, group, batch=batch, again=history.seen)
+                if not row.version:
+                    row = replace(row, place=deliveries.line_of(device, number, part))
+                yield row, group
+
+        def attempt(integration: Integration, row: Delivery, events: Sequence[CloudEvent]) -> bool:
+            return self._first(integration, row, events, tally)
+
+        self._lines.take((tenant, integration_id), device, rows, attempt)
 
     def _gathers(self, tenant: str, integration_id: str) -> bool:
         integration = self._standings.now(tenant, integration_id).integration
@@ -133,7 +159,7 @@ class Courier:
         lanes: dict[str, Integration] = {}
         found: set[str] = set()
         for identity, message in messages.items():
-            if "events" not in message or message.get("seen"):
+            if "events" not in message or "device" in message or message.get("seen"):
                 continue
             standing = self._standings.now(message["tenant"], message["integration"])
             integration = standing.integration
@@ -216,12 +242,13 @@ class Courier:
 
     def _first(
         self, integration: Integration, row: Delivery, group: Sequence[CloudEvent], tally: Tally
-    ) -> None:
+    ) -> bool:
         outcome = self._attempt(integration, row, group, tally)
         if outcome.delivered:
             self._standings.succeeded(integration)
         else:
             self._settle(integration, row, outcome)
+        return outcome.delivered
 
     def _put_back(
         self, integration: Integration, events: Sequence[CloudEvent], delay: int, history: History
@@ -367,7 +394,7 @@ class Courier:
         """Attempt a delivery that waited; one that nobody had attempted leaves nothing if it succeeds."""
         events = deliveries.events_of(self._table, row)
         outcome = self._attempt(integration, row, events, tally)
-        if outcome.delivered and not row.attempts:
+        if outcome.delivered and not row.attempts and row.place is None:
             deliveries.forget(self._table, row)
             self._standings.succeeded(integration)
         else:
@@ -453,6 +480,8 @@ class Courier:
             outbox.schedule(self._hub, row)
         elif row.state == DEAD:
             dead_letters.bury(self._hub, row)
+        if row.state != PENDING and row.place is not None:
+            self._lines.next(row)
 
 
 def _next_group(

@@ -53,6 +53,10 @@ class Delivery:
     """``None`` while pending: it waits for its integration, disabled or unable to take more."""
     packed: bytes | None = None
     pointer: str | None = None
+    place: str | None = None
+    """Where it stands in its device's line, if its integration asks for order."""
+    behind: bool = False
+    """Whether another one of its device has to go first."""
     version: int = 0
 
     def as_json(self) -> dict[str, Any]:
@@ -192,6 +196,40 @@ def of_receipt(table: Table, tenant: str, receipt_id: str) -> list[Delivery]:
     return sorted(found.values(), key=lambda row: (row.created_at, row.id))
 
 
+def line_of(device: str, number: str, part: int) -> str:
+    """Return the place in a device's line of a part of a message: messages are numbered in their order."""
+    return f"{digest(device, length=10)}#{number:0>20}#{part:04d}"
+
+
+def stand_in_line(table: Table, row: Delivery) -> None:
+    """Let a stored delivery stand in its device's line.  Doing it again changes nothing."""
+    table.put(_line(row), {"i": row.id, **_expiry(table, row)})
+
+
+def leave_line(table: Table, row: Delivery) -> None:
+    """Take a delivery out of its device's line."""
+    if row.place is not None:
+        table.delete(_line(row))
+
+
+def first_in_line(table: Table, tenant: str, integration_id: str, device: str) -> Delivery | None:
+    """Return the delivery that a device's others wait for, or ``None``."""
+    pk, line = keys.integration_pk(tenant, integration_id), digest(device, length=10)
+    while True:
+        low = f"{keys.LINE}{line}#"
+        found, _ = table.query(pk, low, f"{low}~", limit=1, consistent=True)
+        if not found:
+            return None
+        row = find(table, tenant, found[0]["i"])
+        if row is not None and row.state == PENDING:
+            return row
+        table.delete(Key(pk, found[0]["sk"]))  # whoever ended it died before it had left
+
+
+def _line(row: Delivery) -> Key:
+    return Key(keys.integration_pk(row.tenant, row.integration_id), f"{keys.LINE}{row.place}")
+
+
 def delivery_of(item: Mapping[str, Any]) -> Delivery:
     """Return the delivery that a stored item holds."""
     tenant, integration_id = keys.integration_of(item["pk"])
@@ -208,6 +246,8 @@ def delivery_of(item: Mapping[str, Any]) -> Delivery:
         next_attempt_at=int(item["n"]) if "n" in item else None,
         packed=item.get("d"),
         pointer=item.get("x"),
+        place=item.get("o"),
+        behind=bool(item.get("h", 0)),
         version=int(item[VERSION]),
     )
 
@@ -242,10 +282,12 @@ def _item(table: Table, row: Delivery, *, handed_over: bool) -> Plain:
         "n": row.next_attempt_at,
         "d": row.packed,
         "x": row.pointer,
+        "o": row.place,
+        "h": int(row.behind) or None,
         **indexed(table, row.tenant, _listing(row.integration_id), row.created_at, row.id),
         **_expiry(table, row),
     }
-    if row.state == PENDING and row.next_attempt_at is None:
+    if row.state == PENDING and row.next_attempt_at is None and not row.behind:
         item |= {
             "g2pk": _waiting(row.tenant, row.integration_id),
             "g2sk": f"{to_rfc3339(row.created_at)}#{row.id}",

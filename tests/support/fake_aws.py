@@ -250,6 +250,17 @@ class FakeMessage:
     body: str
     visible_at: int
     received: int = 0
+    group: str | None = None
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """What Lambda tells of it."""
+        found = {"ApproximateReceiveCount": str(self.received)}
+        return found | ({"SequenceNumber": self.id[1:].zfill(20)} if self.group else {})
+
+
+_SAME_FOR = 300_000
+"""Milliseconds for which a queue that keeps order knows a message again."""
 
 
 class FakeSQS:
@@ -260,6 +271,7 @@ class FakeSQS:
         self.clock = clock
         self.queues: dict[str, dict[str, FakeMessage]] = {}
         self._ids = itertools.count()
+        self._sent: dict[tuple[str, str], int] = {}
 
     def send_message_batch(self, **request: Any) -> Item:
         """Put up to ten messages on a queue; the hook may refuse single entries."""
@@ -272,8 +284,16 @@ class FakeSQS:
             identity = f"m{next(self._ids)}"
             visible = self.clock() + entry.get("DelaySeconds", 0) * 1000
             queue = self.queues.setdefault(request["QueueUrl"], {})
-            queue[identity] = FakeMessage(identity, entry["MessageBody"], visible)
             done.append({"Id": entry["Id"], "MessageId": identity})
+            group = None
+            if request["QueueUrl"].endswith(".fifo"):
+                group, same = entry["MessageGroupId"], entry["MessageDeduplicationId"]
+                if "DelaySeconds" in entry:
+                    raise error("InvalidParameterValue", "SendMessageBatch")
+                if self.clock() - self._sent.get((group, same), -_SAME_FOR) < _SAME_FOR:
+                    continue
+                self._sent[group, same] = self.clock()
+            queue[identity] = FakeMessage(identity, entry["MessageBody"], visible, group=group)
         self.faults.after("SendMessageBatch")
         return {"Successful": done, "Failed": failed}
 
@@ -288,7 +308,17 @@ class FakeSQS:
     def visible(self, url: str) -> list[FakeMessage]:
         """Return the messages of a queue that may be received now."""
         now = self.clock()
-        return [m for m in self.queues.get(url, {}).values() if m.visible_at <= now]
+        return [m for m in self.next(url) if m.visible_at <= now]
+
+    def next(self, url: str) -> list[FakeMessage]:
+        """Return the messages of a queue that will be received next: of each group only the first."""
+        messages = self.queues.get(url, {}).values()
+        if not url.endswith(".fifo"):
+            return list(messages)
+        first: dict[str | None, FakeMessage] = {}
+        for message in messages:
+            first.setdefault(message.group, message)
+        return list(first.values())
 
 
 class FakeS3:

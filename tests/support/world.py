@@ -23,7 +23,7 @@ from chalicelib.store.integrations import Integration
 from chalicelib.store.table import table_of
 from tests.support.fake_aws import FakeAws, FakeMessage
 
-QUEUE, DEAD = "deliveries", "dead"
+QUEUE, DEAD, ORDERED = "deliveries", "dead", "ordered.fifo"
 TENANT = "ten"
 OK = Outcome(200, 5)
 CONFIG = Config(
@@ -32,18 +32,17 @@ CONFIG = Config(
     QUEUE,
     DEAD,
     "archive",
+    ORDERED,
     retry_schedule=(2, 4, 8),
     keep_all=True,
     deliver_processes=1,
 )
 
 
-def event(number: int) -> CloudEvent:
+def event(number: int, device: str = "acme:d1") -> CloudEvent:
     data = {"metric": "temperature", "value": number, "provenance": {"receipt_id": f"rcp_{number}"}}
     at = 1_790_000_000_000 + number
-    return about_device(
-        "measurement.recorded", f"event{number}", "acme:d1", "con_a", at=at, data=data
-    )
+    return about_device("measurement.recorded", f"event{number}", device, "con_a", at=at, data=data)
 
 
 class Middle(random.Random):
@@ -68,6 +67,7 @@ class World:
     aws: FakeAws = field(default_factory=FakeAws)
     answer: Callable[[Request], Outcome] = lambda _: OK
     sent: list[Sent] = field(default_factory=list)
+    delivered: list[Sent] = field(default_factory=list)
     chance: random.Random = field(default_factory=Middle)
     crash: Callable[[str], None] = lambda _: None
 
@@ -112,8 +112,12 @@ class World:
         return deliveries.find(self.table, TENANT, deliveries.identity_of(name, ids))
 
     def work(self, *, threads: int = 1) -> int:
-        """Have everything taken that is in the queue now; return how many messages there were."""
-        batch = self.aws.sqs.visible(QUEUE)[:10]
+        """Have some of what is in the queues now taken; return how many messages that were."""
+        taken = self._take(QUEUE, 10, threads)
+        return taken or self._take(ORDERED, 1, threads)
+
+    def _take(self, queue: str, most: int, threads: int) -> int:
+        batch = self.aws.sqs.visible(queue)[:most]
         for message in batch:
             message.received += 1
             message.visible_at = self.aws.clock() + 30_000
@@ -122,7 +126,7 @@ class World:
             failed = {each["itemIdentifier"] for each in answer["batchItemFailures"]}
             for message in batch:
                 if message.id not in failed:
-                    self.aws.sqs.queues[QUEUE].pop(message.id, None)
+                    self.aws.sqs.queues[queue].pop(message.id, None)
         return len(batch)
 
     def until(self, moment: int) -> None:
@@ -131,7 +135,7 @@ class World:
         while True:
             if self.work():
                 continue
-            waiting = [m.visible_at for m in self.aws.sqs.queues.get(QUEUE, {}).values()]
+            waiting = [m.visible_at for m in self._queued()]
             nearest = min([*waiting, swept + 60_000])
             if nearest > moment:
                 self.aws.clock.now = max(moment, self.aws.clock())
@@ -148,7 +152,7 @@ class World:
             if self.work():
                 continue
             parked.sweep(self.hub)
-            waiting = list(self.aws.sqs.queues.get(QUEUE, {}).values())
+            waiting = self._queued()
             if waiting:
                 nearest = min(message.visible_at for message in waiting)
                 self.aws.clock.now = max(nearest, self.aws.clock())
@@ -157,6 +161,9 @@ class World:
             else:
                 return
         raise AssertionError("it never becomes quiet")
+
+    def _queued(self) -> list[FakeMessage]:
+        return [*self.aws.sqs.next(QUEUE), *self.aws.sqs.next(ORDERED)]
 
     def dead_letters(self) -> list[dict[str, Any]]:
         return [json.loads(m.body) for m in self.aws.sqs.queues.get(DEAD, {}).values()]
@@ -175,6 +182,8 @@ class World:
         self.crash("before sending")
         self.sent.append(Sent(self.aws.clock(), ids, request))
         outcome = self.answer(request)
+        if outcome.delivered:
+            self.delivered.append(self.sent[-1])
         self.crash("after sending")
         return outcome
 
@@ -186,5 +195,5 @@ def record(message: FakeMessage) -> dict[str, Any]:
     return {
         "messageId": message.id,
         "body": message.body,
-        "attributes": {"ApproximateReceiveCount": str(message.received)},
+        "attributes": message.attributes,
     }
