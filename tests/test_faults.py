@@ -25,7 +25,7 @@ from chalicelib.deliver.entry import deliver
 from chalicelib.deliver.http import Outcome
 from chalicelib.destinations import Request
 from chalicelib.dispatch import entry as dispatch
-from chalicelib.dispatch.changes import changes
+from chalicelib.store.changes import changes
 from chalicelib.model.envelope import Envelope, arrived
 from chalicelib.model.shapes import LEARNING
 from chalicelib.model.state import State

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.dispatch import entry
-from chalicelib.dispatch.changes import changes
+from chalicelib.store.changes import changes
 from chalicelib.model.alerts import Alert
 from chalicelib.model.assembly import (
     Assembly,
