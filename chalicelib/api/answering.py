@@ -37,7 +37,8 @@ def _answer(hub: Hub, request: Request) -> Response:
     parameters.check_range(query)
     call = Call(hub, route, request, caller, path, query, _body(route, request))
     _ = call.after  # a bad cursor is refused before anything is read
-    return Response(route.status, route.function()(call))
+    answer = route.function()(call)
+    return answer if isinstance(answer, Response) else Response(route.status, answer)
 
 
 def _body(route: routing.Route, request: Request) -> Any:

@@ -17,6 +17,7 @@ from pydantic import (
 
 from chalicelib.model import matching
 from chalicelib.model.metrics import METRICS
+from chalicelib.model.times import from_rfc3339
 from chalicelib.model.units import converts
 
 _WEEK = 604_800
@@ -232,6 +233,45 @@ class IntegrationPatch(Body):
     batch: Batch | None = None
     ordering: Literal["none", "device"] = Field(default_factory=_none)
     enabled: bool = Field(default_factory=bool)
+
+
+def _moment(text: str) -> str:
+    if from_rfc3339(text) is None:
+        raise ValueError("RFC 3339 with a zone, such as 2026-01-31T12:00:00Z")
+    return text
+
+
+Moment = Annotated[
+    str,
+    AfterValidator(_moment),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+
+
+class Replay(Body):
+    """Which stored records are delivered again; without ``filter`` the integration's own counts."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"from": "2026-01-30T00:00:00Z", "to": "2026-01-31T12:00:00Z"}]
+        }
+    )
+    begin: Moment = Field(alias="from")
+    end: Moment = Field(alias="to")
+    filter: Filter = Field(default_factory=dict)
+    preview: bool = False
+
+
+class Since(Body):
+    """From which moment on."""
+
+    since: Moment
+
+
+class FilterTest(Body):
+    """A filter to try before it is saved; without it the integration's own counts."""
+
+    filter: Filter = Field(default_factory=dict)
 
 
 # --- access ----------------------------------------------------------------------------------------

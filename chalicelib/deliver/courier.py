@@ -14,7 +14,7 @@ from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import destinations, outbox, queues
-from chalicelib.deliver import dead_letters, retries, signing
+from chalicelib.deliver import dead_letters, recovery, retries, signing
 from chalicelib.deliver.http import EXCERPT_LIMIT, Outcome, Send, Sender
 from chalicelib.deliver.retries import Random
 from chalicelib.deliver.standing import Standings
@@ -23,7 +23,7 @@ from chalicelib.destinations import Request
 from chalicelib.model.cloudevents import CloudEvent
 from chalicelib.model.times import to_rfc3339
 from chalicelib.store import deliveries
-from chalicelib.store.deliveries import DEAD, DELIVERED, PENDING, Delivery
+from chalicelib.store.deliveries import CANCELLED, DEAD, DELIVERED, PENDING, Delivery
 from chalicelib.store.integrations import Integration
 from chalicelib.store.table import ConflictError, table_of
 
@@ -45,6 +45,7 @@ class Hands:
     random: Random
     sleep: Callable[[float], None] = time.sleep
     elapsed: Callable[[], float] = time.monotonic
+    slice: recovery.Size = recovery.SLICE
 
 
 def real_hands(hub: Hub) -> Hands:
@@ -67,11 +68,17 @@ class Courier:
         Raises whatever AWS raises; the message then comes again.
         """
         where = (message["tenant"], message["integration"])
-        if "delivery" in message:
+        if "job" in message:
+            recovery.take(self._hub, message, again=again, size=self._hands.slice)
+        elif "delivery" in message:
             self._named(*where, message["delivery"], message["attempt"], tally, again=again)
         else:
             self._carried(
-                *where, message["events"], tally, again=again or message.get("seen", False)
+                *where,
+                message["events"],
+                tally,
+                again=again or message.get("seen", False),
+                replay=message.get("replay"),
             )
 
     # --- events that a message carries ---------------------------------------------------------------
@@ -84,6 +91,7 @@ class Courier:
         tally: Tally,
         *,
         again: bool,
+        replay: str | None,
     ) -> None:
         begun = self._hands.elapsed()
         while events:
@@ -92,16 +100,16 @@ class Courier:
             if integration is None:
                 return  # deleted: nobody is left to send to
             group, batch = _next_group(integration, events)
-            row = self._row(tenant, integration_id, group, batch=batch, again=again)
+            row = self._row(tenant, integration_id, group, batch=batch, again=again, replay=replay)
             if row.version:
                 self._follow(row)
             elif not integration.enabled:
                 self._store(row)
             elif (wait := standing.paused_until - self._hub.now()) > 0:
-                self._put_back(tenant, integration_id, events, wait, seen=again)
+                self._put_back(tenant, integration_id, events, wait, seen=again, replay=replay)
                 return
             elif self._hands.elapsed() - begun > _BUDGET:
-                self._put_back(tenant, integration_id, events, 0, seen=again)
+                self._put_back(tenant, integration_id, events, 0, seen=again, replay=replay)
                 return
             else:
                 self._first(integration, row, group, tally)
@@ -115,9 +123,11 @@ class Courier:
         *,
         batch: bool,
         again: bool,
+        replay: str | None,
     ) -> Delivery:
         """Return the stored row where there may be one, else one that is not stored."""
-        row = deliveries.begun(tenant, integration_id, group, batch=batch, now=self._hub.now())
+        now = self._hub.now()
+        row = deliveries.begun(tenant, integration_id, group, batch=batch, now=now, replay=replay)
         if again:
             return deliveries.find(self._table, tenant, row.id) or row
         return row
@@ -137,9 +147,10 @@ class Courier:
         wait: int,
         *,
         seen: bool,
+        replay: str | None,
     ) -> None:
         delay = min(-(-wait // 1000), _LONGEST_DELAY)
-        message = outbox.again(tenant, integration_id, events, delay, seen=seen)
+        message = outbox.again(tenant, integration_id, events, delay, seen=seen, replay=replay)
         queues.send(self._hub, self._hub.config.deliveries_url, [message])
 
     # --- a delivery that a message names --------------------------------------------------------------
@@ -159,7 +170,7 @@ class Courier:
             return
         standing = self._standings.now(tenant, integration_id)
         if standing.integration is None:
-            deliveries.forget(self._table, row)
+            self._cancel(row)
             return
         if row.state != PENDING or len(row.attempts) != made or row.next_attempt_at is None:
             if again:
@@ -177,7 +188,7 @@ class Courier:
             # Somebody may have deleted or disabled it meanwhile.
             integration = self._standings.now(tenant, integration_id).integration
             if integration is None:
-                deliveries.forget(self._table, row)
+                self._cancel(row)
                 return
             if not integration.enabled:
                 self._store(replace(row, next_attempt_at=None))
@@ -226,6 +237,11 @@ class Courier:
             self._store(replace(row, state=DEAD))
         else:
             self._store(replace(row, next_attempt_at=now + round(delay * 1000)))
+
+    def _cancel(self, row: Delivery) -> None:
+        """Give up a delivery whose integration is gone; it stays readable by its id."""
+        if row.state == PENDING:
+            self._store(replace(row, state=CANCELLED, next_attempt_at=None))
 
     def _store(self, row: Delivery) -> None:
         """Write a row and do what follows, unless somebody else wrote it meanwhile: then theirs counts."""

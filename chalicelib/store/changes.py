@@ -64,9 +64,7 @@ def measured(device_id: str, point: Point, source: Provenance) -> CloudEvent:
     return _told("measurement.recorded", version, device_id, point, source)
 
 
-def _told(
-    kind: str, identity: str, device_id: str, point: Point, source: Provenance
-) -> CloudEvent:
+def _told(kind: str, identity: str, device_id: str, point: Point, source: Provenance) -> CloudEvent:
     data = measurement_json(device_id, point) | {"provenance": source.as_json()}
     return about_device(kind, identity, device_id, source.connection_id, at=point.at, data=data)
 
@@ -100,18 +98,27 @@ def _media(_: Item | None, new: Item) -> Iterator[CloudEvent]:
 
 def _alert(old: Item | None, new: Item) -> Iterator[CloudEvent]:
     before = alerts.alert_of(old) if old is not None else None
-    now, source = alerts.alert_of(new), said.provenance_of(new)
-    for kind, at in _turns(before, now):
-        yield _turned(kind, at, now, source)
+    for event in recalled(new):
+        if event["type"] not in _reached(before):
+            yield event
 
 
-def recalled(item: Item, raised: Alert) -> Iterator[CloudEvent]:
-    """Yield the events of a stored alert's life, each with the alert as it was at that turn.
+def _reached(alert: Alert | None) -> set[str]:
+    """Return the turns that an alert has taken."""
+    if alert is None:
+        return set()
+    later = {"alert.acknowledged": alert.acknowledged, "alert.cleared": alert.cleared}
+    return {"alert.raised", *(kind for kind, mark in later.items() if mark)}
 
-    ``raised`` is the alert as its first raise made it; later raises may have reworded it.
+
+def recalled(item: Item, raised: Alert | None = None) -> Iterator[CloudEvent]:
+    """Yield the events of a stored alert's life in order, each with the alert as it was at that turn.
+
+    ``raised`` is the alert as its first raise made it, where later raises may have reworded it.
     """
     now, source = alerts.alert_of(item), said.provenance_of(item)
-    yield _turned("alert.raised", now.raised_at, raised, source)
+    begun = raised or replace(now, acknowledged=None, cleared=None)
+    yield _turned("alert.raised", now.raised_at, begun, source)
     acknowledged, cleared = now.acknowledged, now.cleared
     if acknowledged:
         still = None if cleared and acknowledged[0] <= cleared[0] else cleared
@@ -125,16 +132,6 @@ def _turned(kind: str, at: int, alert: Alert, source: Provenance) -> CloudEvent:
     identity = digest(kind, alert.id)
     data = alert.as_json() | {"provenance": source.as_json()}
     return about_device(kind, identity, alert.device_id, source.connection_id, at=at, data=data)
-
-
-def _turns(before: Alert | None, now: Alert) -> Iterator[tuple[str, int]]:
-    """Yield what an alert has become, in the order of its life."""
-    if before is None:
-        yield "alert.raised", now.raised_at
-    if now.acknowledged and not (before and before.acknowledged):
-        yield "alert.acknowledged", now.acknowledged[0]
-    if now.cleared and not (before and before.cleared):
-        yield "alert.cleared", now.cleared[0]
 
 
 def _device(old: Item | None, new: Item, changed_at: int | None) -> Iterator[CloudEvent]:

@@ -18,8 +18,8 @@ from chalicelib.model.digests import digest
 from chalicelib.model.times import DAY, to_rfc3339
 from chalicelib.store import integrations
 from chalicelib.store.integrations import Integration
-from chalicelib.store.listing import Page, indexed, newest_first
-from chalicelib.store.table import VERSION, Key, Plain, Table, pack, unpack
+from chalicelib.store.listing import Page, indexed, newest_first, oldest_first
+from chalicelib.store.table import VERSION, ConflictError, Key, Plain, Table, pack, unpack
 
 RETENTION = 30 * DAY
 PENDING, DELIVERED, DEAD, CANCELLED = "pending", "delivered", "dead", "cancelled"
@@ -77,10 +77,14 @@ class Standing:
     paused_until: int = 0
 
 
-def identity_of(integration_id: str, event_ids: Sequence[str]) -> str:
-    """Return the id of a delivery: the same for the same events.  It carries the integration's."""
+def identity_of(integration_id: str, event_ids: Sequence[str], replay: str | None = None) -> str:
+    """Return the id of a delivery: the same for the same events.  It carries the integration's.
+
+    What a replay sends is another delivery than the first one, whose row may stand there, dead or delivered.
+    """
     name = integration_id.removeprefix("int_")
-    return f"dlv_{name}_{digest('delivery', list(event_ids))}"
+    again = () if replay is None else (replay,)
+    return f"dlv_{name}_{digest('delivery', list(event_ids), *again)}"
 
 
 def integration_of(identity: str) -> str:
@@ -89,11 +93,17 @@ def integration_of(identity: str) -> str:
 
 
 def begun(
-    tenant: str, integration_id: str, events: Sequence[CloudEvent], *, batch: bool, now: int
+    tenant: str,
+    integration_id: str,
+    events: Sequence[CloudEvent],
+    *,
+    batch: bool,
+    now: int,
+    replay: str | None = None,
 ) -> Delivery:
     """Return a delivery that nobody has attempted and that is not yet stored."""
     event_ids = tuple(event["id"] for event in events)
-    identity = identity_of(integration_id, event_ids)
+    identity = identity_of(integration_id, event_ids, replay)
     packed = pack(list(events))
     return Delivery(identity, tenant, integration_id, event_ids, batch, PENDING, now, packed=packed)
 
@@ -124,9 +134,17 @@ def save(table: Table, row: Delivery, *, handed_over: bool = False) -> Delivery:
     return replace(row, version=row.version + 1)
 
 
-def forget(table: Table, row: Delivery) -> None:
-    """Remove a delivery whose integration is gone."""
-    table.delete(_key(row.tenant, row.integration_id, row.id))
+def cancel(table: Table, tenant: str, identity: str) -> bool:
+    """Give up a pending delivery; False if it is not pending any more."""
+    while True:
+        row = find(table, tenant, identity)
+        if row is None or row.state != PENDING:
+            return False
+        try:
+            save(table, replace(row, state=CANCELLED, next_attempt_at=None))
+        except ConflictError:
+            continue
+        return True
 
 
 def events_of(table: Table, row: Delivery) -> list[CloudEvent]:
@@ -178,6 +196,15 @@ def deliveries(
         limit=limit,
         after=after,
         keep=lambda item: states is None or item["s"] in states,
+    )
+
+
+def in_order(
+    table: Table, tenant: str, integration_id: str, end: int, *, limit: int, after: Plain | None
+) -> Page:
+    """Return a page of all deliveries of an integration that began before ``end``, oldest first."""
+    return oldest_first(
+        table, tenant, _listing(integration_id), start=None, end=end, limit=limit, after=after
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from chalicelib import outbox
 from chalicelib.aws import Hub
 from chalicelib.config import Config
-from chalicelib.deliver import parked
+from chalicelib.deliver import parked, recovery
 from chalicelib.deliver.courier import Courier, Hands
 from chalicelib.deliver.entry import deliver
 from chalicelib.deliver.http import Outcome
@@ -61,6 +61,7 @@ class World:
     sent: list[Sent] = field(default_factory=list)
     chance: random.Random = field(default_factory=Middle)
     crash: Callable[[str], None] = lambda _: None
+    slice: recovery.Size = recovery.SLICE
 
     def __post_init__(self) -> None:
         self.restart()
@@ -69,7 +70,8 @@ class World:
         """Begin anew without what the process remembered."""
         self.hub = Hub(self.config, self.aws.client, self.aws.clock)
         self.table = table_of(self.hub)
-        self.courier = Courier(self.hub, Hands(self._send, self.chance, self._sleep, lambda: 0.0))
+        hands = Hands(self._send, self.chance, self._sleep, lambda: 0.0, self.slice)
+        self.courier = Courier(self.hub, hands)
 
     def integrate(self, name: str = "int_a", **options: Any) -> Integration:
         made = Integration(
@@ -120,11 +122,12 @@ class World:
             if self.work():
                 continue
             parked.sweep(self.hub)
+            recovery.sweep(self.hub)
             waiting = list(self.aws.sqs.queues.get(QUEUE, {}).values())
             if waiting:
                 nearest = min(message.visible_at for message in waiting)
                 self.aws.clock.now = max(nearest, self.aws.clock())
-            elif any(self._rows("DUE#")):
+            elif any(self._rows("DUE#")) or any(self._rows("JOBS")):
                 self.aws.clock.forward(sweep_every)
             else:
                 return
