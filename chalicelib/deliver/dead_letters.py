@@ -7,7 +7,7 @@ moves messages there over which deliver itself kept failing: those may carry eve
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chalicelib import outbox, queues
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 _LETTERS = 1000
 """Letters that are looked at in one go."""
-_HIDDEN = 300
-"""Seconds for which a letter of others is put aside, so that the next look finds the next one."""
+_HIDDEN = 20
+"""Seconds for which a letter is put aside, so that the next look finds the next one.
+
+Less than it takes until the message of a process that died comes again.
+"""
 
 
 class Drained(NamedTuple):
@@ -78,7 +81,7 @@ def drain(hub: Hub, tenant: str, integration_id: str, dead: Callable[[Delivery],
                 queues.send(hub, hub.config.deliveries_url, [queues.Message(body, integration_id)])
                 redriven += 1
                 ours.append(letter.handle)
-            elif "delivery" in message and _stays(hub, tenant, message["delivery"], dead):
+            elif "delivery" in message and _stays(hub, tenant, message, dead):
                 others.append(letter.handle)
             else:
                 ours.append(letter.handle)
@@ -86,12 +89,16 @@ def drain(hub: Hub, tenant: str, integration_id: str, dead: Callable[[Delivery],
     return Drained(looked_at, redriven, more=True)
 
 
-def _stays(hub: Hub, tenant: str, identity: str, dead: Callable[[Delivery], bool]) -> bool:
-    """Retry a delivery that is dead since before; say whether its letter still tells the truth."""
-    if outbox.retry(hub, tenant, identity, dead):
+def _stays(
+    hub: Hub, tenant: str, letter: Mapping[str, Any], dead: Callable[[Delivery], bool]
+) -> bool:
+    """Retry a delivery that is dead since before; say whether its letter tells of its present death."""
+    if outbox.retry(hub, tenant, letter["delivery"], dead):
         return False
-    row = deliveries.find(table_of(hub), tenant, identity)
-    return row is not None and row.state == deliveries.DEAD
+    row = deliveries.find(table_of(hub), tenant, letter["delivery"])
+    if row is None or row.state != deliveries.DEAD:
+        return False
+    return len(row.attempts) == letter.get("attempts")
 
 
 def _read(body: str) -> dict[str, Any]:

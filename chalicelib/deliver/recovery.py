@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib import aws, outbox
 from chalicelib.deliver import dead_letters
 from chalicelib.model.cloudevents import CloudEvent
-from chalicelib.model.times import from_rfc3339
+from chalicelib.model.times import FIRST, from_rfc3339
 from chalicelib.store import deliveries, jobs
 from chalicelib.store.deliveries import DEAD, PENDING, Delivery
 from chalicelib.store.history import History, Place
@@ -133,8 +133,11 @@ def _retry(hub: Hub, job: Job, _: Integration | None, size: Size) -> Job:
     since = int(job.request["since"])
 
     def failed(row: Delivery) -> bool:
-        at = _tried_at(row)
-        return row.state in {DEAD, PENDING} and at is not None and since <= at < job.created_at
+        return (
+            row.state in {DEAD, PENDING}
+            and bool(row.attempts)
+            and since <= _failed_at(row) < job.created_at
+        )
 
     return _each(hub, job, size, failed, lambda row: outbox.retry(hub, job.tenant, row.id, failed))
 
@@ -143,7 +146,7 @@ def _redrive(hub: Hub, job: Job, _: Integration | None, size: Size) -> Job:
     """Attempt again what is dead, then take the integration's letters out of the dead-letter queue."""
 
     def dead(row: Delivery) -> bool:
-        return row.state == DEAD and (_tried_at(row) or 0) < job.created_at
+        return row.state == DEAD and _failed_at(row) < job.created_at
 
     if not isinstance(job.place, int):
         rows = _each(hub, job, size, dead, lambda row: outbox.retry(hub, job.tenant, row.id, dead))
@@ -188,8 +191,12 @@ def _further(job: Job, looked_at: int, count: int, place: Any) -> Job:
     return replace(job, place=place, looked_at=job.looked_at + looked_at, count=job.count + count)
 
 
-def _tried_at(row: Delivery) -> int | None:
-    return from_rfc3339(row.attempts[-1]["at"]) if row.attempts else None
+def _failed_at(row: Delivery) -> int:
+    """Return when the last attempt ended (ms; before all time: there was none)."""
+    if not row.attempts:
+        return FIRST
+    last = row.attempts[-1]
+    return (from_rfc3339(last["at"]) or FIRST) + int(last["latency_ms"])
 
 
 _KINDS: Mapping[str, Callable[[Hub, Job, Integration | None, Size], Job]] = {

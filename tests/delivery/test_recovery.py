@@ -1,4 +1,4 @@
-"""Failed deliveries go again: one by one, all since a moment, out of the dead-letter queue; or are cancelled."""
+"""Failed deliveries go again: all since a moment, or out of the dead-letter queue; or they are cancelled."""
 
 from __future__ import annotations
 
@@ -255,7 +255,8 @@ def test_a_deletion_that_did_not_come_through_cancels_nothing(world: World) -> N
 
 
 def replaying(world: World) -> Job:
-    return asked(world, "replay", **{"from": 0, "to": 1, "filter": {}})
+    request: dict[str, Any] = {"from": 0, "to": 1, "filter": {}}
+    return asked(world, "replay", **request)
 
 
 def test_a_replay_waits_while_its_integration_is_disabled(world: World) -> None:
