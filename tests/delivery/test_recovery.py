@@ -14,9 +14,8 @@ from chalicelib.deliver.recovery import Size
 from chalicelib.destinations import Request
 from chalicelib.store import deliveries, integrations, jobs
 from chalicelib.store.jobs import Job
-from tests.support.fake_aws import FakeAws, Faults
-from tests.support.simulation import Crash
-from tests.support.world import DEAD, OK, QUEUE, TENANT, World, event
+from tests.support.fake_aws import FakeAws
+from tests.support.world import DEAD, OK, QUEUE, TENANT, Nth, World, event, settle
 
 pytestmark = pytest.mark.usefixtures("quiet")
 FAILED = Outcome(500, 1)
@@ -176,44 +175,22 @@ def test_events_that_only_a_letter_holds_are_delivered(world: World) -> None:
     assert left == ["[1]", "no JSON"]
 
 
-class Dying(Faults):
-    """Dies once, at the n-th step."""
-
-    n = 0
-
-    def before(self, _operation: str) -> None:
-        self._step()
-
-    def after(self, _operation: str) -> None:
-        self._step()
-
-    def _step(self) -> None:
-        self.n -= 1
-        if self.n == 0:
-            raise Crash
-
-
+@pytest.mark.parametrize("lose_answers", [False, True])
 @pytest.mark.parametrize("kind", ["retry", "redrive"])
-def test_a_crash_at_any_call_leaves_nothing_dead(kind: str) -> None:
+def test_a_crash_at_any_call_leaves_nothing_dead(kind: str, *, lose_answers: bool) -> None:
     died, step = True, 0
     while died:
         step += 1
-        faults = Dying()
+        faults = Nth(lose_answers=lose_answers)
         world = World(aws=FakeAws(faults), slice=Size(rows=2))
         world.integrate()
         failing(world, 1, 2, 3)
         job = asked(world, kind, since=0)
         faults.n = step
 
-        while True:
-            try:
-                world.until_quiet(longest=86_400_000)
-            except Crash:
-                world.restart()
-                continue
-            break
+        settle(world, faults)
 
-        died, faults.n = faults.n <= 0, 0
+        died, faults.armed = faults.died, False
         assert states(world, 1, 2, 3) == ["delivered"] * 3, step
         assert set(sent(world)) == {"event1", "event2", "event3"}
         assert now(world, job).state == "done"

@@ -25,9 +25,8 @@ from chalicelib.store.history import History, Place
 from chalicelib.store.jobs import Job, find
 from chalicelib.store.said import Provenance
 from tests.support.examples import Example, examples
-from tests.support.fake_aws import FakeAws, Faults
-from tests.support.simulation import Crash
-from tests.support.world import QUEUE, TENANT, World
+from tests.support.fake_aws import FakeAws
+from tests.support.world import QUEUE, TENANT, Nth, World, settle
 
 pytestmark = pytest.mark.usefixtures("quiet")
 EVER = (-62_135_596_800_000, 253_402_300_799_999)
@@ -279,34 +278,20 @@ def test_a_replay_is_sent_although_the_same_events_are_dead_or_delivered() -> No
     assert (dead.state, replayed.state, len(replayed.attempts)) == ("dead", "delivered", 2)
 
 
-class Dying(Faults):
-    """Dies once, at the n-th step."""
-
-    n = 0
-
-    def before(self, _operation: str) -> None:
-        self._step()
-
-    def after(self, _operation: str) -> None:
-        self._step()
-
-    def _step(self) -> None:
-        self.n -= 1
-        if self.n == 0:
-            raise Crash
-
-
 def few() -> list[Example]:
     found = [next(e for e in examples() if e.vendor == v) for v in ("relayr", "haltian")]
     return [*found, next(e for e in examples() if "alert" in e.name)]
 
 
+@pytest.mark.parametrize("lose_answers", [False, True])
 @pytest.mark.parametrize("batch", [None, {"max_records": 3}], ids=["single", "batch"])
-def test_a_crash_at_any_call_loses_nothing(batch: dict[str, int] | None) -> None:
+def test_a_crash_at_any_call_loses_nothing(
+    batch: dict[str, int] | None, *, lose_answers: bool
+) -> None:
     died, step = True, 0
     while died:
         step += 1
-        faults = Dying()
+        faults = Nth(lose_answers=lose_answers)
         told = Told(aws=FakeAws(faults), slice=Size(events=4, chunk=2))
         told.integrate(batch=batch)
         for number, each in enumerate(few()):
@@ -315,15 +300,9 @@ def test_a_crash_at_any_call_loses_nothing(batch: dict[str, int] | None) -> None
         job = told.replay()
         faults.n = step
 
-        while True:
-            try:
-                told.until_quiet()
-            except Crash:
-                told.restart()
-                continue
-            break
+        settle(told, faults)
 
-        died, faults.n = faults.n <= 0, 0
+        died, faults.armed = faults.died, False
         assert set(essence(told.got_so_far())) == expected, step
         done = find(told.table, TENANT, "int_a", job.id)
         assert done is not None

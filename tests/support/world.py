@@ -21,12 +21,39 @@ from chalicelib.store import deliveries, integrations
 from chalicelib.store.deliveries import Delivery
 from chalicelib.store.integrations import Integration
 from chalicelib.store.table import table_of
-from tests.support.fake_aws import FakeAws, FakeMessage
+from tests.support.fake_aws import FakeAws, FakeMessage, Faults
+from tests.support.simulation import Crash
 
 QUEUE, DEAD = "deliveries", "dead"
 TENANT = "ten"
 OK = Outcome(200, 5)
 CONFIG = Config("hub", "inbound", QUEUE, DEAD, "archive", retry_schedule=(2, 4, 8), keep_all=True)
+
+
+@dataclass
+class Nth(Faults):
+    """Dies at the n-th step, counting what comes before and after each call."""
+
+    n: int = 0
+    armed: bool = False
+    died: bool = False
+    lose_answers: bool = False
+
+    def before(self, operation: str) -> None:
+        self._step(operation, after=False)
+
+    def after(self, operation: str) -> None:
+        self._step(operation, after=True)
+
+    def _step(self, operation: str, *, after: bool) -> None:
+        if not self.armed:
+            return
+        self.n -= 1
+        if self.n == 0:
+            self.died, self.armed = True, False
+            if self.lose_answers and after:
+                raise TimeoutError(operation)
+            raise Crash(operation)
 
 
 def event(number: int) -> CloudEvent:
@@ -163,3 +190,15 @@ def _record(message: FakeMessage) -> dict[str, Any]:
         "body": message.body,
         "attributes": {"ApproximateReceiveCount": str(message.received)},
     }
+
+
+def settle(world: World, faults: Nth) -> None:
+    """Run until all is quiet; a dead process is replaced, its messages come again."""
+    faults.armed = True
+    while True:
+        try:
+            world.until_quiet(longest=86_400_000)
+        except (Crash, TimeoutError):  # a sweep that fails is followed by the next
+            world.restart()
+            continue
+        return
