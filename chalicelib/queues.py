@@ -1,8 +1,8 @@
-"""Sending to SQS: batches within its limits, refused entries tried again, never a silent loss."""
+"""SQS: batches within its limits, refused entries tried again, never a silent loss."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -60,6 +60,41 @@ def send_in_order(hub: Hub, url: str, messages: Iterable[Message]) -> None:
                 first[message.group] = message
         send(hub, url, first.values())
         left = later
+
+
+class Received(NamedTuple):
+    """A message that was taken off a queue for a while, and the handle by which it is put aside or back."""
+
+    body: str
+    handle: str
+
+
+def receive(hub: Hub, url: str, seconds: int) -> list[Received]:
+    """Take up to ten messages off a queue, hidden from others for so long.  Empty: there is none now."""
+    answer = hub.sqs.receive_message(
+        QueueUrl=url, MaxNumberOfMessages=_BATCH, VisibilityTimeout=seconds, WaitTimeSeconds=1
+    )
+    messages = answer.get("Messages", [])
+    return [Received(each["Body"], each["ReceiptHandle"]) for each in messages]
+
+
+def delete(hub: Hub, url: str, handles: Sequence[str]) -> None:
+    """Remove messages that were received.  One that stays is received again."""
+    for entries in _entries(handles):
+        hub.sqs.delete_message_batch(QueueUrl=url, Entries=entries)  # type: ignore[arg-type]
+
+
+def release(hub: Hub, url: str, handles: Sequence[str]) -> None:
+    """Let others receive messages now that were received and not deleted."""
+    for entries in _entries(handles):
+        now = [entry | {"VisibilityTimeout": 0} for entry in entries]
+        hub.sqs.change_message_visibility_batch(QueueUrl=url, Entries=now)  # type: ignore[arg-type]
+
+
+def _entries(handles: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
+    for start in range(0, len(handles), _BATCH):
+        some = handles[start : start + _BATCH]
+        yield [{"Id": str(place), "ReceiptHandle": each} for place, each in enumerate(some)]
 
 
 def _batches(messages: Iterable[Message]) -> Iterator[list[dict[str, Any]]]:

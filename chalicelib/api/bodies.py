@@ -273,6 +273,32 @@ class IntegrationPatch(Body):
     enabled: bool = Field(default_factory=bool)
 
 
+class Replay(Body):
+    """Which stored records are delivered again; without ``filter`` the integration's own counts."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"from": "2026-01-30T00:00:00Z", "to": "2026-01-31T12:00:00Z"}]
+        }
+    )
+    begin: Moment = Field(alias="from")
+    end: Moment = Field(alias="to")
+    filter: Filter = Field(default_factory=dict)
+    preview: bool = False
+
+
+class Since(Body):
+    """From which moment on."""
+
+    since: Moment
+
+
+class FilterTest(Body):
+    """A filter to try before it is saved; without it the integration's own counts."""
+
+    filter: Filter = Field(default_factory=dict)
+
+
 # --- access ----------------------------------------------------------------------------------------
 
 

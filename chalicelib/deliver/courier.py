@@ -17,7 +17,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import destinations, outbox
-from chalicelib.deliver import breaker, dead_letters, retries, signing
+from chalicelib.deliver import breaker, dead_letters, recovery, retries, signing
 from chalicelib.deliver.gathering import Gathering, Linger
 from chalicelib.deliver.http import EXCERPT_LIMIT, Outcome, Send, Sender
 from chalicelib.deliver.in_order import InOrder
@@ -30,7 +30,7 @@ from chalicelib.model.times import to_rfc3339
 from chalicelib.outbox import History
 from chalicelib.security import new_id
 from chalicelib.store import deliveries, standings
-from chalicelib.store.deliveries import DEAD, DELIVERED, PENDING, Delivery
+from chalicelib.store.deliveries import CANCELLED, DEAD, DELIVERED, PENDING, Delivery
 from chalicelib.store.integrations import Integration
 from chalicelib.store.standings import Condition
 from chalicelib.store.table import ConflictError, table_of
@@ -66,6 +66,7 @@ class Hands:
     side_by_side: Callable[[Callable[[], None], int], None] = field(default=lambda work, _: work())
     """Does a piece of work so many times at once; a test does it once."""
     linger: Linger = field(default=lambda full, seconds: full.wait(seconds))
+    slice: recovery.Size = recovery.SLICE
 
 
 def real_hands(hub: Hub) -> Hands:
@@ -96,14 +97,18 @@ class Courier:
         Raises whatever AWS raises; the message then comes again.
         """
         where = (message["tenant"], message["integration"])
-        history = History(again or message.get("seen", False), message.get("returned", 0))
-        if "device" in message:
+        history = History(
+            again or message.get("seen", False), message.get("returned", 0), message.get("replay")
+        )
+        if "job" in message:
+            recovery.take(self._hub, message, again=again, size=self._hands.slice)
+        elif "device" in message:
             self._ordered(*where, message, tally, history)
         elif "lane" in message:
             self._drain(*where, message["lane"], tally)
         elif "delivery" in message:
             self._named(*where, message["delivery"], message["attempt"], tally, history)
-        elif history.seen or history.returned or not self._gathers(*where):
+        elif history != History() or not self._gathers(*where):
             self._carried(*where, message["events"], tally, history)
         else:
             self._gathered(*where, message["events"], tally)
@@ -120,7 +125,7 @@ class Courier:
 
         def rows(integration: Integration) -> Iterator[tuple[Delivery, Sequence[CloudEvent]]]:
             for part, (group, batch) in enumerate(_groups(integration, message["events"])):
-                row = self._row(tenant, integration_id, group, batch=batch, again=history.seen)
+                row = self._row(tenant, integration_id, group, batch=batch, history=history)
                 if not row.version:
                     row = replace(row, place=deliveries.line_of(device, number, part))
                 yield row, group
@@ -161,6 +166,7 @@ class Courier:
         for identity, message in messages.items():
             if "events" not in message or "device" in message or message.get("seen"):
                 continue
+            history = History(replay=message.get("replay"))
             standing = self._standings.now(message["tenant"], message["integration"])
             integration = standing.integration
             if integration is None:
@@ -170,7 +176,8 @@ class Courier:
             if integration.enabled:
                 lanes[integration.id] = integration
             for group, batch in _groups(integration, message["events"]):
-                row = self._row(integration.tenant, integration.id, group, batch=batch, again=False)
+                where = (integration.tenant, integration.id)
+                row = self._row(*where, group, batch=batch, history=history)
                 rows[row.id] = row
             found.add(identity)
         for integration in lanes.values():
@@ -195,7 +202,7 @@ class Courier:
             if integration is None:
                 return  # deleted: nobody is left to send to
             group, batch = _next_group(integration, events)
-            row = self._row(tenant, integration_id, group, batch=batch, again=history.seen)
+            row = self._row(tenant, integration_id, group, batch=batch, history=history)
             if row.version:
                 self._follow(row)
             elif not integration.enabled:
@@ -232,11 +239,12 @@ class Courier:
         group: Sequence[CloudEvent],
         *,
         batch: bool,
-        again: bool,
+        history: History,
     ) -> Delivery:
         """Return the stored row where there may be one, else one that is not stored."""
-        row = deliveries.begun(tenant, integration_id, group, batch=batch, now=self._hub.now())
-        if again:
+        now, replay = self._hub.now(), history.replay
+        row = deliveries.begun(tenant, integration_id, group, batch=batch, now=now, replay=replay)
+        if history.seen:
             return deliveries.find(self._table, tenant, row.id) or row
         return row
 
@@ -282,7 +290,7 @@ class Courier:
             return
         standing = self._standings.now(tenant, integration_id)
         if standing.integration is None:
-            deliveries.forget(self._table, row)
+            self._cancel(row)
             return
         if row.state != PENDING or len(row.attempts) != made or row.next_attempt_at is None:
             if history.seen:
@@ -305,7 +313,7 @@ class Courier:
         standing = self._standings.now(row.tenant, row.integration_id)
         integration = standing.integration
         if integration is None:
-            deliveries.forget(self._table, row)
+            self._cancel(row)
             return
         if not integration.enabled:
             self._store(replace(row, next_attempt_at=None))
@@ -439,6 +447,11 @@ class Courier:
             self._store(replace(row, state=DEAD))
         else:
             self._store(replace(row, next_attempt_at=now + round(delay * 1000)))
+
+    def _cancel(self, row: Delivery) -> None:
+        """Give up a delivery whose integration is gone; it stays readable by its id."""
+        if row.state == PENDING:
+            self._store(replace(row, state=CANCELLED, next_attempt_at=None))
 
     def _ill(self, integration: Integration, outcome: Outcome, now: int, *, given_up: bool) -> None:
         """Remember that an attempt failed, and what the endpoint asks for."""

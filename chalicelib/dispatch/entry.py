@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from chalicelib import aws, outbox, telemetry
-from chalicelib.dispatch.changes import changes
 from chalicelib.dispatch.subscriptions import Subscriptions, subscriptions_of
 from chalicelib.model.cloudevents import CloudEvent
 from chalicelib.store import keys
+from chalicelib.store.changes import changes
 from chalicelib.store.table import unmarshal
 
 

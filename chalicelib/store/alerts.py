@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from chalicelib.model.alerts import Alert, fold
@@ -114,6 +115,20 @@ def alert_of(item: Mapping[str, Any]) -> Alert:
 def as_json(item: Mapping[str, Any]) -> dict[str, Any]:
     """Return a stored alert as the API and deliveries show it."""
     return {**alert_of(item).as_json(), "provenance": said.provenance_of(item).as_json()}
+
+
+def as_raised(table: Table, item: Mapping[str, Any]) -> Alert:
+    """Return a stored alert as its first raise made it: one query, where later raises updated it."""
+    now = alert_of(item)
+    if now.updated_at > now.raised_at:
+        moment = f"{keys.SIGNAL}{keys.condition(now.key)}#{to_rfc3339(now.raised_at)}#"
+        said_then, _ = table.query(item["pk"], moment, f"{moment}~")
+        raises = [
+            signal for each in said_then if (signal := said.signal_of(each)).action == "raise"
+        ]
+        if raises:
+            return fold([min(raises, key=lambda signal: signal.digest)])[0]
+    return replace(now, cleared=None, acknowledged=None)
 
 
 def find(table: Table, tenant: str, identity: str) -> Plain | None:

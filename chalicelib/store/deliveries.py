@@ -17,8 +17,8 @@ from chalicelib.model.decode import compress, gunzip
 from chalicelib.model.digests import digest
 from chalicelib.model.times import DAY, to_rfc3339
 from chalicelib.store import keys
-from chalicelib.store.listing import Page, indexed, newest_first
-from chalicelib.store.table import VERSION, Key, Plain, Table, pack, unpack
+from chalicelib.store.listing import Page, indexed, newest_first, oldest_first
+from chalicelib.store.table import VERSION, ConflictError, Key, Plain, Table, pack, unpack
 
 RETENTION = 30 * DAY
 PENDING, DELIVERED, DEAD, CANCELLED = "pending", "delivered", "dead", "cancelled"
@@ -72,10 +72,14 @@ class Delivery:
         }
 
 
-def identity_of(integration_id: str, event_ids: Sequence[str]) -> str:
-    """Return the id of a delivery: the same for the same events.  It carries the integration's."""
+def identity_of(integration_id: str, event_ids: Sequence[str], replay: str | None = None) -> str:
+    """Return the id of a delivery: the same for the same events.  It carries the integration's.
+
+    What a replay sends is another delivery than the first one, whose row may stand there, dead or delivered.
+    """
     name = integration_id.removeprefix("int_")
-    return f"dlv_{name}_{digest('delivery', list(event_ids))}"
+    again = () if replay is None else (replay,)
+    return f"dlv_{name}_{digest('delivery', list(event_ids), *again)}"
 
 
 def integration_of(identity: str) -> str:
@@ -84,11 +88,17 @@ def integration_of(identity: str) -> str:
 
 
 def begun(
-    tenant: str, integration_id: str, events: Sequence[CloudEvent], *, batch: bool, now: int
+    tenant: str,
+    integration_id: str,
+    events: Sequence[CloudEvent],
+    *,
+    batch: bool,
+    now: int,
+    replay: str | None = None,
 ) -> Delivery:
     """Return a delivery that nobody has attempted and that is not yet stored."""
     event_ids = tuple(event["id"] for event in events)
-    identity = identity_of(integration_id, event_ids)
+    identity = identity_of(integration_id, event_ids, replay)
     packed = pack(list(events))
     return Delivery(identity, tenant, integration_id, event_ids, batch, PENDING, now, packed=packed)
 
@@ -133,8 +143,21 @@ def save_new(table: Table, rows: Iterable[Delivery]) -> None:
 
 
 def forget(table: Table, row: Delivery) -> None:
-    """Remove a delivery whose integration is gone."""
+    """Remove a delivery that came through at its first attempt: it is only counted."""
     table.delete(_key(row.tenant, row.integration_id, row.id))
+
+
+def cancel(table: Table, tenant: str, identity: str) -> bool:
+    """Give up a pending delivery; False if it is not pending any more."""
+    while True:
+        row = find(table, tenant, identity)
+        if row is None or row.state != PENDING:
+            return False
+        try:
+            save(table, replace(row, state=CANCELLED, next_attempt_at=None))
+        except ConflictError:
+            continue
+        return True
 
 
 def events_of(table: Table, row: Delivery) -> list[CloudEvent]:
@@ -186,6 +209,15 @@ def deliveries(
         limit=limit,
         after=after,
         keep=lambda item: states is None or item["s"] in states,
+    )
+
+
+def in_order(
+    table: Table, tenant: str, integration_id: str, end: int, *, limit: int, after: Plain | None
+) -> Page:
+    """Return a page of all deliveries of an integration that began before ``end``, oldest first."""
+    return oldest_first(
+        table, tenant, _listing(integration_id), start=None, end=end, limit=limit, after=after
     )
 
 

@@ -10,9 +10,8 @@ from chalicelib import outbox, queues
 from chalicelib.deliver.http import Outcome
 from chalicelib.destinations import Request
 from chalicelib.store import deliveries, integrations, keys
-from tests.delivery.test_crashes import Nth, settle
 from tests.support.fake_aws import FakeAws, Faults
-from tests.support.world import OK, ORDERED, QUEUE, TENANT, World, event
+from tests.support.world import OK, ORDERED, QUEUE, TENANT, Nth, World, event, settle
 
 FAILED = Outcome(500, 3)
 

@@ -18,10 +18,9 @@ from chalicelib.destinations import Request
 from chalicelib.store import deliveries, integrations, standings
 from chalicelib.store.integrations import Integration
 from chalicelib.store.standings import Condition
-from tests.delivery.test_crashes import Nth, settle
 from tests.support.fake_aws import FakeAws
 from tests.support.simulation import Crash
-from tests.support.world import CONFIG, OK, QUEUE, TENANT, World, event, record
+from tests.support.world import CONFIG, OK, QUEUE, TENANT, Nth, World, event, record, settle
 
 REFUSED = Outcome(None, 1, error="connection refused")
 DAY = 86_400_000

@@ -305,6 +305,35 @@ class FakeSQS:
             raise error("InternalError", "SendMessage")
         return {"MessageId": answer["Successful"][0]["MessageId"]}
 
+    def receive_message(self, **request: Any) -> Item:
+        """Take messages off a queue for a while; the handle is the message's id."""
+        self.faults.before("ReceiveMessage")
+        found = self.visible(request["QueueUrl"])[: request["MaxNumberOfMessages"]]
+        for message in found:
+            message.received += 1
+            message.visible_at = self.clock() + request["VisibilityTimeout"] * 1000
+        self.faults.after("ReceiveMessage")
+        messages = [{"MessageId": m.id, "ReceiptHandle": m.id, "Body": m.body} for m in found]
+        return {"Messages": messages} if messages else {}
+
+    def delete_message_batch(self, **request: Any) -> Item:
+        """Remove messages that were received."""
+        self.faults.before("DeleteMessageBatch")
+        for entry in request["Entries"]:
+            self.queues[request["QueueUrl"]].pop(entry["ReceiptHandle"], None)
+        self.faults.after("DeleteMessageBatch")
+        return {"Successful": [{"Id": entry["Id"]} for entry in request["Entries"]]}
+
+    def change_message_visibility_batch(self, **request: Any) -> Item:
+        """Say when messages that were received are visible again."""
+        self.faults.before("ChangeMessageVisibilityBatch")
+        for entry in request["Entries"]:
+            message = self.queues[request["QueueUrl"]].get(entry["ReceiptHandle"])
+            if message is not None:
+                message.visible_at = self.clock() + entry["VisibilityTimeout"] * 1000
+        self.faults.after("ChangeMessageVisibilityBatch")
+        return {"Successful": [{"Id": entry["Id"]} for entry in request["Entries"]]}
+
     def visible(self, url: str) -> list[FakeMessage]:
         """Return the messages of a queue that may be received now."""
         now = self.clock()

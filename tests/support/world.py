@@ -11,7 +11,7 @@ from typing import Any
 from chalicelib import outbox
 from chalicelib.aws import Hub
 from chalicelib.config import Config
-from chalicelib.deliver import parked
+from chalicelib.deliver import parked, recovery
 from chalicelib.deliver.courier import Courier, Hands
 from chalicelib.deliver.entry import deliver
 from chalicelib.deliver.http import Outcome
@@ -21,7 +21,8 @@ from chalicelib.store import deliveries, integrations
 from chalicelib.store.deliveries import Delivery
 from chalicelib.store.integrations import Integration
 from chalicelib.store.table import table_of
-from tests.support.fake_aws import FakeAws, FakeMessage
+from tests.support.fake_aws import FakeAws, FakeMessage, Faults
+from tests.support.simulation import Crash
 
 QUEUE, DEAD, ORDERED = "deliveries", "dead", "ordered.fifo"
 TENANT = "ten"
@@ -37,6 +38,32 @@ CONFIG = Config(
     keep_all=True,
     deliver_processes=1,
 )
+
+
+@dataclass
+class Nth(Faults):
+    """Dies at the n-th step, counting what comes before and after each call."""
+
+    n: int = 0
+    armed: bool = False
+    died: bool = False
+    lose_answers: bool = False
+
+    def before(self, operation: str) -> None:
+        self._step(operation, after=False)
+
+    def after(self, operation: str) -> None:
+        self._step(operation, after=True)
+
+    def _step(self, operation: str, *, after: bool) -> None:
+        if not self.armed:
+            return
+        self.n -= 1
+        if self.n == 0:
+            self.died, self.armed = True, False
+            if self.lose_answers and after:
+                raise TimeoutError(operation)
+            raise Crash(operation)
 
 
 def event(number: int, device: str = "acme:d1") -> CloudEvent:
@@ -70,6 +97,7 @@ class World:
     delivered: list[Sent] = field(default_factory=list)
     chance: random.Random = field(default_factory=Middle)
     crash: Callable[[str], None] = lambda _: None
+    slice: recovery.Size = recovery.SLICE
 
     def __post_init__(self) -> None:
         self.restart()
@@ -78,10 +106,15 @@ class World:
         """Begin anew without what the process remembered."""
         self.hub = Hub(self.config, self.aws.client, self.aws.clock)
         self.table = table_of(self.hub)
-        self.courier = Courier(
-            self.hub,
-            Hands(self._send, self.chance, self._sleep, lambda: 0.0, linger=lambda *_: None),
+        hands = Hands(
+            self._send,
+            self.chance,
+            self._sleep,
+            lambda: 0.0,
+            linger=lambda *_: None,
+            slice=self.slice,
         )
+        self.courier = Courier(self.hub, hands)
 
     def integrate(self, name: str = "int_a", **options: Any) -> Integration:
         made = Integration(
@@ -152,11 +185,12 @@ class World:
             if self.work():
                 continue
             parked.sweep(self.hub)
+            recovery.sweep(self.hub)
             waiting = self._queued()
             if waiting:
                 nearest = min(message.visible_at for message in waiting)
                 self.aws.clock.now = max(nearest, self.aws.clock())
-            elif self._rows("DUE#") or self._rows("LANES"):
+            elif any(map(self._rows, ("DUE#", "LANES", "JOBS"))):
                 self.aws.clock.forward(sweep_every)
             else:
                 return
@@ -197,3 +231,15 @@ def record(message: FakeMessage) -> dict[str, Any]:
         "body": message.body,
         "attributes": message.attributes,
     }
+
+
+def settle(world: World, faults: Nth) -> None:
+    """Run until all is quiet; a dead process is replaced, its messages come again."""
+    faults.armed = True
+    while True:
+        try:
+            world.until_quiet(longest=86_400_000)
+        except (Crash, TimeoutError):  # a sweep that fails is followed by the next
+            world.restart()
+            continue
+        return
