@@ -99,15 +99,15 @@ class DevicePatch(Body):
 
 
 class MetricRule(Body):
-    """Which metric, in which unit, a vendor's own path means."""
+    """Which metric, in which unit, a vendor's own path means; a unit alone leaves the path its name."""
 
-    metric: Text
+    metric: Text | None = None
     unit: Text | None = None
 
     @model_validator(mode="after")
     def _sensible(self) -> MetricRule:
-        if self.metric not in METRICS and "." not in self.metric:
-            raise ValueError(f"unknown metric {self.metric!r}: see GET /v1/catalog/metrics")
+        if self.metric is None and self.unit is None:
+            raise ValueError("a metric, a unit or both")
         if self.metric in METRICS and self.unit and not converts(self.unit, self.metric):
             raise ValueError(f"{self.unit!r} does not convert into {METRICS[self.metric].unit!r}")
         return self
