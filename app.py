@@ -82,6 +82,7 @@ def sweep(_event: CloudWatchEvent) -> dict[str, Any]:
     return {
         "offline": silence.sweep(),
         "requeued": parked.sweep(),
+        "lanes": parked.tell_ages(),
         "renormalizing": history.sweep(),
         "revived": recovery.sweep(),
     }
