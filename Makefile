@@ -47,9 +47,8 @@ check: $(READY) ## Check format, lint, import contracts and types
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 
-bench: $(READY) ## Measure: throughput, latency, cost
-	@if [ -f benchmarks/__main__.py ]; then exec $(BIN)/python -m benchmarks; \
-	else echo "benchmarks/ has no __main__.py"; fi
+bench: $(READY) ## Measure: CPU of a payload, imports of a cold start
+	@$(BIN)/python -m benchmarks
 
 package: $(READY) ## Build what CloudFormation deploys into build/ (STAGE=prod)
 	@$(BIN)/python -m infra.package build --stage $(STAGE)

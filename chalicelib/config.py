@@ -19,6 +19,8 @@ class Config:
     deliveries_url: str
     dead_letters_url: str
     bucket: str
+    ordered_url: str = ""
+    """The queue that keeps the order of each device."""
     root_key_sha256: str = ""
     retry_schedule: tuple[float, ...] = DEFAULT_SCHEDULE
     private_targets: str = "refuse"
@@ -26,6 +28,9 @@ class Config:
     keep_all: bool = False
     """The local run keeps everything; a deployment lets old items expire."""
     example_vendor: bool = False
+    """Whether the invented vendor may be connected.  The local run only: no package holds it."""
+    deliver_processes: int = 4
+    """Processes that deliver to one integration at a time: each takes its share of what that allows."""
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
@@ -34,6 +39,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
         table=environment["TABLE_NAME"],
         inbound_url=environment["INBOUND_QUEUE_URL"],
         deliveries_url=environment["DELIVERIES_QUEUE_URL"],
+        ordered_url=environment["ORDERED_QUEUE_URL"],
         dead_letters_url=environment["DEAD_LETTERS_QUEUE_URL"],
         bucket=environment["ARCHIVE_BUCKET"],
         root_key_sha256=environment.get("ROOT_KEY_SHA256", ""),
@@ -41,6 +47,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
         private_targets=_one_of(environment, "PRIVATE_TARGETS", ("refuse", "loopback")),
         keep_all=environment.get("KEEP_ALL", "") == "1",
         example_vendor=environment.get("EXAMPLE_VENDOR", "") == "1",
+        deliver_processes=int(environment.get("DELIVER_PROCESSES") or 4),
     )
 
 

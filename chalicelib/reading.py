@@ -21,6 +21,7 @@ class Reading(NamedTuple):
     assembly: Assembly
     body: Any = None
     decoded: bool = True
+    outcomes: tuple[Outcome, ...] = ()
 
 
 def read(connection: Connection, envelope: Envelope) -> Reading:
@@ -31,10 +32,11 @@ def read(connection: Connection, envelope: Envelope) -> Reading:
         body = decode(data, any_depth=True) if data.strip() else None
     except (MalformedPayloadError, TooLargeError) as error:
         refused = [Outcome(Item("payload", None), rejected=Rejected("$", str(error)))]
-        return Reading(assemble(*where, refused, connection.settings), decoded=False)
+        assembly = assemble(*where, refused, connection.settings)
+        return Reading(assembly, decoded=False, outcomes=tuple(refused))
     payload = Payload(body, envelope.topic, envelope.query, connection.settings)
-    outcomes = vendors.normalize(connection.vendor, payload)
-    return Reading(assemble(*where, outcomes, connection.settings), body)
+    outcomes = tuple(vendors.normalize(connection.vendor, payload))
+    return Reading(assemble(*where, outcomes, connection.settings), body, outcomes=outcomes)
 
 
 def source_of(connection: Connection, receipt_id: str) -> Provenance:

@@ -16,6 +16,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from chalicelib import vendors
+
 ROOT = Path(__file__).parent.parent
 RESOURCES = ROOT / "infra" / "resources.json"
 SHIPPED = ("app.py", "chalicelib", ".chalice", "requirements.txt")
@@ -50,6 +52,7 @@ def package(
                 shutil.copytree(source, copy / each, ignore=_SKIPPED)
             else:
                 shutil.copy2(source, copy / each)
+        shutil.rmtree(copy / "chalicelib" / "vendors" / vendors.EXAMPLE)  # only there to be copied
         if not dependencies:
             (copy / "requirements.txt").write_text("", "utf-8")
         output.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,8 @@
 """What one payload of each vendor costs, counted call by call by AWS's own sizing rules.
 
 Emulators report units wrongly, so the meter computes them; its arithmetic is checked here by hand.  The
-figures are those of a warm process: the connection, the device and the month are known.
+figures are those of a warm process: the connection, its messages' looks, the device and the month are
+known.
 """
 
 from __future__ import annotations
@@ -13,13 +14,18 @@ import pytest
 
 from chalicelib import queues, renormalization
 from chalicelib.ingress.http import receive
+from chalicelib.model.envelope import arrived
+from chalicelib.model.shapes import LEARNING, Source
 from chalicelib.normalize import entry as normalize
+from chalicelib.normalize.watch import watch
 from chalicelib.project import entry as project
+from chalicelib.reading import read
 from chalicelib.security import hashed
-from chalicelib.store import connections, renormalizations
+from chalicelib.store import connections, renormalizations, tallies
 from chalicelib.store.connections import Connection
 from chalicelib.store.renormalizations import Renormalization
 from chalicelib.store.table import Key, Table, table_of
+from chalicelib.store.tallies import Counted
 from infra.local import events
 from infra.meter import Meter, size_of
 from tests.support.embedded import Embedded
@@ -259,11 +265,27 @@ def _costs(metered: Metered, sending: Sending) -> dict[str, Costs]:
     settings = example(sending.vendor, sending.name).settings
     connections.save(table, Connection(identity, "ten", sending.vendor, "x", 1, settings, secrets))
     connections.recent(table, identity)
+    _warm(metered, sending, identity)
     found: dict[str, Costs] = {}
     for case, number in zip(CASES, (0, 1, 1), strict=True):
         metered.embedded.clock.forward(500)  # a warm process knows the connection for 2 s
         found[case] = _one(metered, sending, identity, number)
     return found
+
+
+def _warm(metered: Metered, sending: Sending, identity: str) -> None:
+    """Let the process know how the vendor's items look, and have counted lately."""
+    table, shown = table_of(metered.hub), example(sending.vendor, sending.name)
+    connection = connections.recent(table, identity)
+    assert connection is not None
+    for number in range(LEARNING):
+        at = metered.hub.now() - LEARNING + number
+        envelope = arrived(identity, at, sending.body(0), shown.topic, shown.query)
+        source = Source(at, envelope.receipt_id, 0, 1)
+        items = [(n, each.item) for n, each in enumerate(read(connection, envelope).outcomes)]
+        watch(table, connection, items, source)
+    tallies.count(table, "ten", identity, 1, {Counted("k", "accepted", 1, 0): 1})
+    tallies.write_due(table)
 
 
 def _one(metered: Metered, sending: Sending, identity: str, number: int) -> Costs:

@@ -81,6 +81,7 @@ class Sequence:
             self.put,
             self.replace,
             self.remember,
+            self.add,
             self.delete,
             self.get,
             self.get_many,
@@ -115,6 +116,12 @@ class Sequence:
             {"p": self.rng.choice(("first", "second"))},
         )
         self.pair.table(lambda table: table.remember(key, always, once))
+
+    def add(self) -> None:
+        key = self.key()
+        numbers = {f"n.{name}": self.rng.randint(1, 5) for name in self.rng.sample("abc", 2)}
+        latest = {"at": self.rng.randint(1, 2)}
+        self.pair.table(lambda table: table.add(key, numbers, latest))
 
     def delete(self) -> None:
         key = self.key()
@@ -164,7 +171,7 @@ def test_any_sequence_of_operations_gives_the_same_answers_and_the_same_stream(
 
     done = {sequence.step() for _ in range(OPERATIONS)}
 
-    assert len(done) == 7
+    assert len(done) == 8
     real = told(embedded.stream(pair.real.config.table))
     assert told(pair.aws.dynamodb.stream) == real
     assert {name for name, *_ in real} == {"INSERT", "MODIFY", "REMOVE"}
@@ -242,3 +249,20 @@ def test_messages_arrive_alike_and_delayed_ones_later(embedded: Embedded) -> Non
     assert sorted(received) == sorted(waiting) == sorted(f"m{n}" for n in range(12))
     pair.aws.clock.forward(60_000)
     assert len(pair.aws.sqs.visible(url)) == 13
+
+
+def test_messages_are_received_put_back_and_deleted_alike(embedded: Embedded) -> None:
+    pair = Pair(embedded)
+    url = pair.real.config.dead_letters_url
+    pair.same(lambda hub: queues.send(hub, url, [queues.Message(f"m{n}") for n in range(12)]))
+
+    def drained(hub: Hub) -> tuple[list[str], list[str]]:
+        taken: list[queues.Received] = []
+        while page := queues.receive(hub, url, 30):
+            taken += page
+        queues.delete(hub, url, [each.handle for each in taken if each.body != "m7"])
+        queues.release(hub, url, [each.handle for each in taken if each.body == "m7"])
+        left = queues.receive(hub, url, 30)
+        return sorted(each.body for each in taken), [each.body for each in left]
+
+    assert pair.same(drained) == (sorted(f"m{n}" for n in range(12)), ["m7"])

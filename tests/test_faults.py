@@ -25,13 +25,23 @@ from chalicelib.deliver.entry import deliver
 from chalicelib.deliver.http import Outcome
 from chalicelib.destinations import Request
 from chalicelib.dispatch import entry as dispatch
-from chalicelib.dispatch.changes import changes
 from chalicelib.model.envelope import Envelope, arrived
+from chalicelib.model.shapes import LEARNING
 from chalicelib.model.state import State
 from chalicelib.normalize import entry as normalize
 from chalicelib.project import entry as project
 from chalicelib.reading import read
-from chalicelib.store import alerts, connections, devices, integrations, keys, quarantine
+from chalicelib.store import (
+    alerts,
+    connections,
+    devices,
+    integrations,
+    keys,
+    profiles,
+    quarantine,
+    said,
+)
+from chalicelib.store.changes import changes
 from chalicelib.store.connections import Connection
 from chalicelib.store.integrations import Integration
 from chalicelib.store.table import Plain, table_of, unmarshal
@@ -100,6 +110,19 @@ def relayr_story() -> list[tuple[bytes, str, Any, int]]:
     return sent
 
 
+def drifting_story() -> list[tuple[bytes, str, Any, int]]:
+    """A device whose measurements get a new field, and an old one of another type, in the end."""
+    start = 1_769_860_000_000
+    sent: list[tuple[bytes, str, Any, int]] = []
+    for step in range(LEARNING + 4):
+        at = start + step * 60_000
+        item: dict[str, Any] = {"name": "temperature", "value": step, "timestamp": at, "note": 1}
+        if step > LEARNING:
+            item |= {"unit": "C", "note": "x"}
+        sent.append((json.dumps([item]).encode(), "devices/d1/measurements", {}, at + 1000))
+    return sent
+
+
 @cache
 def stories() -> tuple[Story, ...]:
     def sent(*found: Example) -> list[tuple[bytes, str, Any, int]]:
@@ -107,6 +130,7 @@ def stories() -> tuple[Story, ...]:
 
     several = [
         ("relayr", relayr_story()),
+        ("relayr", drifting_story()),
         (
             "viziosense",
             sent(example("viziosense", "alert-firing"), example("viziosense", "alert-clearing")),
@@ -131,6 +155,8 @@ class Contents:
     quarantined: set[tuple[str, str, str]] = field(default_factory=set)
     events: dict[str, set[str]] = field(default_factory=dict)
     """CloudEvents ids by type that these items mean."""
+    drift: list[str] = field(default_factory=list)
+    """Ids of the events of changed looks: when one was first seen depends on the order."""
 
 
 def contents_of(aws: FakeAws, tenant: str) -> Contents:
@@ -145,7 +171,10 @@ def contents_of(aws: FakeAws, tenant: str) -> Contents:
             _fold(found, pk, unmarshal(partition[keys.DEVICE]), partition.get(keys.STATE))
         for sk, typed in partition.items():
             item = unmarshal(typed)
-            _take(found, pk, sk, item)
+            if sk.startswith(keys.EVENT) and said.event_of(item).type == profiles.EVENT:
+                found.drift.append(said.event_of(item).id)
+            else:
+                _take(found, pk, sk, item)
             for event in changes(None, item, None):
                 found.events.setdefault(event["type"], set()).add(event["id"])
     return found
@@ -249,6 +278,8 @@ def check(run: Run) -> None:
         assert got.alerts == expected.alerts
         assert got.devices == expected.devices
         assert got.states == expected.states
+        assert sorted(got.drift) == sorted(expected.drift)
+        assert run.ids(story, profiles.EVENT) == got.events.get(profiles.EVENT, set())
         assert {row for row in got.quarantined if row[0] in originals} == expected.quarantined
         _check_deliveries(run, story, expected)
         for envelope in story.envelopes():
@@ -331,3 +362,23 @@ def _calls(run: Run) -> int:
     faults = run.simulation.faults
     assert isinstance(faults, CrashAt)
     return faults.calls
+
+
+def test_a_changed_look_is_told_once_whatever_fails() -> None:
+    """The schedules above tell this story rarely; here it is told again and again."""
+    story = next(each for each in stories() if each.payloads == tuple(drifting_story()))
+    assert len(undisturbed(story).drift) == 2
+
+    for seed in range(40):
+        run = Run([story], seed)
+        check(run)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+def test_a_changed_look_is_told_once_wherever_a_process_dies(late: bool) -> None:
+    story = next(each for each in stories() if each.payloads == tuple(drifting_story()))
+    whole = Run([story], 1, crash=(-1, late))
+    check(whole)
+
+    for number in range(_calls(whole)):
+        check(Run([story], 1, crash=(number, late)))

@@ -101,10 +101,15 @@ def properties(resources: dict[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
-def event_source(resources: dict[str, Any], function: str) -> dict[str, Any]:
-    (event,) = properties(resources, function)["Events"].values()
-    found: dict[str, Any] = event["Properties"]
-    return found
+def event_source(
+    resources: dict[str, Any], function: str, queue: str | None = None
+) -> dict[str, Any]:
+    (found,) = (
+        event["Properties"]
+        for event in properties(resources, function)["Events"].values()
+        if queue is None or event["Properties"]["Queue"] == {"Fn::GetAtt": [queue, "Arn"]}
+    )
+    return dict(found)
 
 
 def statements(resources: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -231,7 +236,7 @@ def test_only_who_must_may_write(resources: dict[str, Any]) -> None:
         for action in [actions] if isinstance(actions, str) else actions:
             writers.setdefault(action, set()).add(role)
     assert writers["dynamodb:PutItem"] == {*FUNCTIONS.values()} - {"DispatchRole"}
-    assert writers["s3:PutObject"] == {"ApiHandlerRole", "NormalizeRole"}
+    assert writers["s3:PutObject"] == {"ApiHandlerRole", "NormalizeRole", "DeliverRole"}
     assert writers["s3:ListBucket"] == {"ApiHandlerRole", "NormalizeRole"}
     assert writers["sqs:ReceiveMessage"] == {"NormalizeRole", "DeliverRole"}
     assert writers["dynamodb:GetRecords"] == {"ProjectRole", "DispatchRole"}
@@ -265,6 +270,8 @@ def test_table_queues_and_bucket_are_defined_once(resources: dict[str, Any]) -> 
         "DeliveriesQueue",
         "InboundDeadLetters",
         "InboundQueue",
+        "OrderedDeadLetters",
+        "OrderedQueue",
         "StreamFailures",
     ]
 
@@ -301,6 +308,7 @@ def test_functions_are_told_what_the_configuration_reads(template: dict[str, Any
         deliveries_url="DeliveriesQueue",
         dead_letters_url="DeliveriesDeadLetters",
         bucket="ArchiveBucket",
+        ordered_url="OrderedQueue",
     )
 
 
@@ -329,13 +337,13 @@ def test_the_template_takes_every_retry_schedule_that_the_hub_takes(
     [
         ("Normalize", "InboundQueue", "InboundDeadLetters"),
         ("Deliver", "DeliveriesQueue", "DeliveriesDeadLetters"),
+        ("Deliver", "OrderedQueue", "OrderedDeadLetters"),
     ],
 )
 def test_a_message_fails_one_by_one_and_ends_in_its_dead_letters(
     function: str, queue: str, dead_letters: str, resources: dict[str, Any]
 ) -> None:
-    source, settings = event_source(resources, function), properties(resources, queue)
-    assert source["Queue"] == {"Fn::GetAtt": [queue, "Arn"]}
+    source, settings = event_source(resources, function, queue), properties(resources, queue)
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert settings["VisibilityTimeout"] == 6 * properties(resources, function)["Timeout"]
     assert settings["RedrivePolicy"] == {
@@ -446,7 +454,12 @@ def test_every_function_and_every_dead_letter_has_an_alarm(resources: dict[str, 
     }
     for function in FUNCTIONS:
         assert ("Errors", json.dumps({"Ref": function})) in watched
-    for queue in ("InboundDeadLetters", "DeliveriesDeadLetters", "StreamFailures"):
+    for queue in (
+        "InboundDeadLetters",
+        "DeliveriesDeadLetters",
+        "OrderedDeadLetters",
+        "StreamFailures",
+    ):
         name = json.dumps({"Fn::GetAtt": [queue, "QueueName"]})
         assert ("ApproximateNumberOfMessagesVisible", name) in watched
 

@@ -92,6 +92,10 @@ def check_values(assembly: Assembly) -> None:
             else:
                 assert point.metric.startswith(f"{segment.device_id.split(':', 1)[0]}.")
             assert measurement_json(segment.device_id, point)
+    for event in assembly.events:
+        whose, _, what = event.type.partition(".")
+        assert what
+        assert whose == event.device_id.split(":", 1)[0] or event.type == "measurement.rejected"
     for signal in assembly.signals:
         assert signal.action != "raise" or signal.severity in SEVERITIES
 
@@ -168,7 +172,7 @@ def test_any_leaf_replaced_by_anything_does_no_harm(
     assert [each for each in caplog.records if each.levelname == "ERROR"] == []
 
 
-@pytest.mark.parametrize("vendor", vendors.names())
+@pytest.mark.parametrize("vendor", vendors.names(example=True))
 def test_any_body_at_all_does_no_harm(vendor: str) -> None:
     rng = random.Random(vendor)  # noqa: S311 - the same run every time
     example = next(each for each in examples() if each.vendor == vendor)

@@ -14,7 +14,6 @@ import pytest
 from chalicelib import archive, renormalization
 from chalicelib.aws import Hub
 from chalicelib.dispatch import entry as dispatch
-from chalicelib.dispatch.changes import changes
 from chalicelib.model.envelope import Envelope, arrived
 from chalicelib.model.records import (
     AlertSignal,
@@ -41,6 +40,7 @@ from chalicelib.store import (
     said,
     series,
 )
+from chalicelib.store.changes import changes
 from chalicelib.store.connections import Connection
 from chalicelib.store.integrations import Integration
 from chalicelib.store.renormalizations import DONE, FAILED, RUNNING, Renormalization

@@ -36,8 +36,10 @@ def _answer(hub: Hub, request: Request) -> Response:
     query = parameters.parse(route.query, request.query)
     parameters.check_range(query)
     call = Call(hub, route, request, caller, path, query, _body(route, request))
+    parameters.check_vendors(query, call.vendors)
     _ = call.after  # a bad cursor is refused before anything is read
-    return Response(route.status, route.function()(call))
+    answer = route.function()(call)
+    return answer if isinstance(answer, Response) else Response(route.status, answer)
 
 
 def _body(route: routing.Route, request: Request) -> Any:

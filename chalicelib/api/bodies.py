@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -17,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from chalicelib.model import matching
+from chalicelib.model import lwm2m, matching
 from chalicelib.model.metrics import METRICS
 from chalicelib.model.times import from_rfc3339
 from chalicelib.model.units import converts
@@ -40,6 +39,12 @@ def _unique(values: list[str]) -> list[str]:
     return values
 
 
+def _moment(text: str) -> str:
+    if from_rfc3339(text) is None:
+        raise ValueError("RFC 3339 with a zone, such as 2026-01-31T12:00:00Z")
+    return text
+
+
 def _header_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
         raise ValueError("a header name")
@@ -52,6 +57,9 @@ def _http_url(url: str) -> str:
     return url
 
 
+Moment = Annotated[
+    str, AfterValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})
+]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"\S")]
 LongText = Annotated[str, StringConstraints(max_length=1024)]
 Labels = Annotated[
@@ -60,6 +68,13 @@ Labels = Annotated[
     AfterValidator(_unique),
 ]
 Severity = Literal["info", "minor", "warning", "major", "critical"]
+
+
+class RateLimit(Body):
+    """At most so many requests within so many seconds."""
+
+    requests: Annotated[int, Field(ge=1, le=1_000_000)]
+    seconds: Annotated[int, Field(ge=1, le=86_400)]
 
 
 class Nothing(Body):
@@ -102,17 +117,27 @@ class DevicePatch(Body):
 
 
 class MetricRule(Body):
-    """Which metric, in which unit, a vendor's own path means."""
+    """Which metric, in which unit, a vendor's own path means; a unit alone leaves the path its name.
 
-    metric: Text
+    ``urn`` is what an LwM2M device type says of the path, instead of a metric.
+    """
+
+    metric: Text | None = None
     unit: Text | None = None
+    urn: Text | None = None
 
     @model_validator(mode="after")
     def _sensible(self) -> MetricRule:
-        if self.metric not in METRICS and "." not in self.metric:
-            raise ValueError(f"unknown metric {self.metric!r}: see GET /v1/catalog/metrics")
-        if self.metric in METRICS and self.unit and not converts(self.unit, self.metric):
-            raise ValueError(f"{self.unit!r} does not convert into {METRICS[self.metric].unit!r}")
+        if self.metric is None and self.unit is None and self.urn is None:
+            raise ValueError("a metric, a unit or both, or a urn")
+        meant = lwm2m.quantity(self.urn) if self.urn is not None else None
+        if self.urn is not None and (meant is None or self.metric is not None):
+            raise ValueError(
+                "a urn of an LwM2M object that means a metric, and no metric beside it"
+            )
+        metric = meant.metric if meant is not None else self.metric
+        if metric in METRICS and self.unit and not converts(self.unit, metric):
+            raise ValueError(f"{self.unit!r} does not convert into {METRICS[metric].unit!r}")
         return self
 
 
@@ -159,21 +184,6 @@ class OverlappingRotation(Body):
     """How long the former signing secret signs as well."""
 
     overlap_seconds: Annotated[int, Field(ge=0, le=_WEEK)] = 86_400
-
-
-def _moment(value: Any) -> int:
-    moment = from_rfc3339(value) if isinstance(value, str) else None
-    if moment is None:
-        raise ValueError("send RFC 3339 with a zone, such as 2026-01-31T12:00:00Z")
-    return moment
-
-
-Moment = Annotated[
-    int,
-    BeforeValidator(_moment, json_schema_input_type=str),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
-]
-"""A moment as RFC 3339, read into milliseconds."""
 
 
 class _Renormalize(Body):
@@ -234,6 +244,9 @@ class Batch(Body):
     max_wait_seconds: Annotated[float, Field(gt=0, le=300)] = 1
 
 
+Concurrency = Annotated[int, Field(ge=1, le=64)]
+
+
 def _none() -> Literal["none"]:
     return "none"
 
@@ -259,6 +272,8 @@ class IntegrationBody(Body):
     filter: Filter = Field(default_factory=dict)
     batch: Batch | None = None
     ordering: Literal["none", "device"] = "none"
+    concurrency: Concurrency = 8
+    rate_limit: RateLimit | None = None
     enabled: bool = True
 
 
@@ -270,7 +285,35 @@ class IntegrationPatch(Body):
     filter: Filter = Field(default_factory=dict)
     batch: Batch | None = None
     ordering: Literal["none", "device"] = Field(default_factory=_none)
+    concurrency: Concurrency = Field(default_factory=int)
+    rate_limit: RateLimit | None = None
     enabled: bool = Field(default_factory=bool)
+
+
+class Replay(Body):
+    """Which stored records are delivered again; without ``filter`` the integration's own counts."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"from": "2026-01-30T00:00:00Z", "to": "2026-01-31T12:00:00Z"}]
+        }
+    )
+    begin: Moment = Field(alias="from")
+    end: Moment = Field(alias="to")
+    filter: Filter = Field(default_factory=dict)
+    preview: bool = False
+
+
+class Since(Body):
+    """From which moment on."""
+
+    since: Moment
+
+
+class FilterTest(Body):
+    """A filter to try before it is saved; without it the integration's own counts."""
+
+    filter: Filter = Field(default_factory=dict)
 
 
 # --- access ----------------------------------------------------------------------------------------
@@ -280,13 +323,6 @@ class TenantBody(Body):
     """A new tenant."""
 
     name: Text
-
-
-class RateLimit(Body):
-    """How many requests a key may make."""
-
-    requests: Annotated[int, Field(ge=1, le=1_000_000)]
-    seconds: Annotated[int, Field(ge=1, le=86_400)]
 
 
 class KeyBody(Body):

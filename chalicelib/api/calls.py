@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from chalicelib import vendors
 from chalicelib.api import cursors
 from chalicelib.api.access import Caller
 from chalicelib.api.http import Request
@@ -40,6 +41,11 @@ class Call:
     def tenant(self) -> str:
         """The caller's tenant: everything a handler reads or writes is below it."""
         return self.caller.tenant
+
+    @property
+    def vendors(self) -> tuple[str, ...]:
+        """The vendors that may be connected and asked for."""
+        return vendors.names(example=self.hub.config.example_vendor)
 
     @property
     def limit(self) -> int:

@@ -8,33 +8,51 @@ steps the process may die; the message then comes again, and doing the steps aga
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from random import SystemRandom
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from chalicelib import destinations, outbox, queues
-from chalicelib.deliver import dead_letters, retries, signing
+from chalicelib import destinations, outbox
+from chalicelib.deliver import breaker, dead_letters, recovery, retries, signing
+from chalicelib.deliver.gathering import Gathering, Linger
 from chalicelib.deliver.http import EXCERPT_LIMIT, Outcome, Send, Sender
+from chalicelib.deliver.in_order import InOrder
 from chalicelib.deliver.retries import Random
 from chalicelib.deliver.standing import Standings
 from chalicelib.deliver.tally import Tally
 from chalicelib.destinations import Request
 from chalicelib.model.cloudevents import CloudEvent
 from chalicelib.model.times import to_rfc3339
-from chalicelib.store import deliveries
-from chalicelib.store.deliveries import DEAD, DELIVERED, PENDING, Delivery
+from chalicelib.outbox import History
+from chalicelib.security import new_id
+from chalicelib.store import deliveries, standings
+from chalicelib.store.deliveries import CANCELLED, DEAD, DELIVERED, PENDING, Delivery
 from chalicelib.store.integrations import Integration
+from chalicelib.store.standings import Condition
 from chalicelib.store.table import ConflictError, table_of
 
 if TYPE_CHECKING:
     from chalicelib.aws import Hub
 
-_BUDGET = 60.0
+_BUDGET = 20.0
 """Seconds after which what a message still holds goes back to the queue: others have waited enough."""
+_SHORT = 20_000
+"""Milliseconds of a pause that messages wait out in the queue; longer ones they wait out in the table."""
+_RETURNS = 2
+"""Times that a message is put back for want of a place (1 and 2 s), before it waits in the table."""
+_LONGEST_RETURN = 64
+_GLANCE = 0.05
+"""Seconds in which a batch's other messages join where they have lain in the queue before."""
+_LEASE = 120_000
+"""Milliseconds for which a lane is held: longer than one run through it takes."""
+_CLOSING = 10_000
+"""Milliseconds between two looks at an empty lane: the index that lists it may be behind."""
 _EARLY = 1000
 """Milliseconds that a message may be early and wait here; SQS counts whole seconds."""
-_LONGEST_DELAY = 900
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +63,21 @@ class Hands:
     random: Random
     sleep: Callable[[float], None] = time.sleep
     elapsed: Callable[[], float] = time.monotonic
+    side_by_side: Callable[[Callable[[], None], int], None] = field(default=lambda work, _: work())
+    """Does a piece of work so many times at once; a test does it once."""
+    linger: Linger = field(default=lambda full, seconds: full.wait(seconds))
+    slice: recovery.Size = recovery.SLICE
 
 
 def real_hands(hub: Hub) -> Hands:
     """Return the network, chance and the clock."""
-    return Hands(Sender(hub.config.private_targets), SystemRandom())
+    return Hands(Sender(hub.config.private_targets), SystemRandom(), side_by_side=_side_by_side)
+
+
+def _side_by_side(work: Callable[[], None], times: int) -> None:
+    with ThreadPoolExecutor(times) as pool:
+        for done in [pool.submit(work) for _ in range(times)]:
+            done.result()
 
 
 class Courier:
@@ -60,6 +88,8 @@ class Courier:
         self._table = table_of(hub)
         self._hands = hands
         self._standings = Standings(self._table)
+        self._gathering = Gathering(hands.linger)
+        self._lines = InOrder(self._table, self._standings)
 
     def take(self, message: Mapping[str, Any], tally: Tally, *, again: bool) -> None:
         """Deal with one message.  ``again``: it was received before, so somebody may have died over it.
@@ -67,12 +97,93 @@ class Courier:
         Raises whatever AWS raises; the message then comes again.
         """
         where = (message["tenant"], message["integration"])
-        if "delivery" in message:
-            self._named(*where, message["delivery"], message["attempt"], tally, again=again)
+        history = History(
+            again or message.get("seen", False), message.get("returned", 0), message.get("replay")
+        )
+        if "job" in message:
+            recovery.take(self._hub, message, again=again, size=self._hands.slice)
+        elif "device" in message:
+            self._ordered(*where, message, tally, history)
+        elif "lane" in message:
+            self._drain(*where, message["lane"], tally)
+        elif "delivery" in message:
+            self._named(*where, message["delivery"], message["attempt"], tally, history)
+        elif history != History() or not self._gathers(*where):
+            self._carried(*where, message["events"], tally, history)
         else:
-            self._carried(
-                *where, message["events"], tally, again=again or message.get("seen", False)
-            )
+            self._gathered(*where, message["events"], tally)
+
+    def _ordered(
+        self,
+        tenant: str,
+        integration_id: str,
+        message: Mapping[str, Any],
+        tally: Tally,
+        history: History,
+    ) -> None:
+        device, number = message["device"], message["number"]
+
+        def rows(integration: Integration) -> Iterator[tuple[Delivery, Sequence[CloudEvent]]]:
+            for part, (group, batch) in enumerate(_groups(integration, message["events"])):
+                row = self._row(tenant, integration_id, group, batch=batch, history=history)
+                if not row.version:
+                    row = replace(row, place=deliveries.line_of(device, number, part))
+                yield row, group
+
+        def attempt(integration: Integration, row: Delivery, events: Sequence[CloudEvent]) -> bool:
+            return self._first(integration, row, events, tally)
+
+        self._lines.take((tenant, integration_id), device, rows, attempt)
+
+    def _gathers(self, tenant: str, integration_id: str) -> bool:
+        integration = self._standings.now(tenant, integration_id).integration
+        return integration is not None and integration.batch is not None
+
+    def _gathered(
+        self, tenant: str, integration_id: str, events: list[CloudEvent], tally: Tally
+    ) -> None:
+        integration = self._standings.now(tenant, integration_id).integration
+        assert integration is not None, "who calls has looked"  # noqa: S101
+        assert integration.batch is not None, "who calls has looked"  # noqa: S101
+        alone = self._hub.config.deliver_processes == 1
+        self._gathering.together(
+            (tenant, integration_id),
+            events,
+            sum(map(outbox.size_of, events)),
+            full_at=(int(integration.batch["max_records"]), outbox.BATCH_LIMIT),
+            seconds=integration.batch.get("max_wait_seconds", 1) if alone else _GLANCE,
+            send=lambda found: self._carried(tenant, integration_id, found, tally, History()),
+        )
+
+    def set_aside(self, messages: Mapping[str, Mapping[str, Any]]) -> set[str]:
+        """Store what has to wait in any case, in few writes; return the ids of those messages.
+
+        ``messages`` were never received before: nothing of them can be stored already.
+        """
+        rows: dict[str, Delivery] = {}
+        lanes: dict[str, Integration] = {}
+        found: set[str] = set()
+        for identity, message in messages.items():
+            if "events" not in message or "device" in message or message.get("seen"):
+                continue
+            history = History(replay=message.get("replay"))
+            standing = self._standings.now(message["tenant"], message["integration"])
+            integration = standing.integration
+            if integration is None:
+                continue
+            if integration.enabled and not self._must_wait(standing.condition):
+                continue
+            if integration.enabled:
+                lanes[integration.id] = integration
+            for group, batch in _groups(integration, message["events"]):
+                where = (integration.tenant, integration.id)
+                row = self._row(*where, group, batch=batch, history=history)
+                rows[row.id] = row
+            found.add(identity)
+        for integration in lanes.values():
+            self._open_lane(integration)
+        deliveries.save_new(self._table, rows.values())
+        return found
 
     # --- events that a message carries ---------------------------------------------------------------
 
@@ -82,8 +193,7 @@ class Courier:
         integration_id: str,
         events: list[CloudEvent],
         tally: Tally,
-        *,
-        again: bool,
+        history: History,
     ) -> None:
         begun = self._hands.elapsed()
         while events:
@@ -92,20 +202,35 @@ class Courier:
             if integration is None:
                 return  # deleted: nobody is left to send to
             group, batch = _next_group(integration, events)
-            row = self._row(tenant, integration_id, group, batch=batch, again=again)
+            row = self._row(tenant, integration_id, group, batch=batch, history=history)
             if row.version:
                 self._follow(row)
             elif not integration.enabled:
                 self._store(row)
-            elif (wait := standing.paused_until - self._hub.now()) > 0:
-                self._put_back(tenant, integration_id, events, wait, seen=again)
-                return
-            elif self._hands.elapsed() - begun > _BUDGET:
-                self._put_back(tenant, integration_id, events, 0, seen=again)
+            elif self._must_wait(standing.condition):
+                self._park(integration, row)
+            elif (
+                wait := breaker.wait(standing.condition, self._hub.now())
+            ) > 0 or self._hands.elapsed() - begun > _BUDGET:
+                self._put_back(integration, events, -(-wait // 1000), history)
                 return
             else:
-                self._first(integration, row, group, tally)
+                with self._standings.place(integration, standing.condition.limit) as wait:
+                    if not wait:
+                        self._first(integration, row, group, tally)
+                if wait and history.returned >= _RETURNS:
+                    self._park(integration, row)
+                elif wait:
+                    once_more = replace(history, returned=history.returned + 1)
+                    self._put_back(integration, events, 2**history.returned, once_more)
+                    return
             events = events[len(group) :]
+
+    def _must_wait(self, condition: Condition) -> bool:
+        """Say whether events have to wait in the table: behind others, or for long."""
+        if condition.waits or condition.open_until:
+            return True
+        return breaker.wait(condition, self._hub.now()) > _SHORT
 
     def _row(
         self,
@@ -114,33 +239,40 @@ class Courier:
         group: Sequence[CloudEvent],
         *,
         batch: bool,
-        again: bool,
+        history: History,
     ) -> Delivery:
         """Return the stored row where there may be one, else one that is not stored."""
-        row = deliveries.begun(tenant, integration_id, group, batch=batch, now=self._hub.now())
-        if again:
+        now, replay = self._hub.now(), history.replay
+        row = deliveries.begun(tenant, integration_id, group, batch=batch, now=now, replay=replay)
+        if history.seen:
             return deliveries.find(self._table, tenant, row.id) or row
         return row
 
     def _first(
         self, integration: Integration, row: Delivery, group: Sequence[CloudEvent], tally: Tally
-    ) -> None:
+    ) -> bool:
         outcome = self._attempt(integration, row, group, tally)
-        if not outcome.delivered:
+        if outcome.delivered:
+            self._standings.succeeded(integration)
+        else:
             self._settle(integration, row, outcome)
+        return outcome.delivered
 
     def _put_back(
-        self,
-        tenant: str,
-        integration_id: str,
-        events: Sequence[CloudEvent],
-        wait: int,
-        *,
-        seen: bool,
+        self, integration: Integration, events: Sequence[CloudEvent], delay: int, history: History
     ) -> None:
-        delay = min(-(-wait // 1000), _LONGEST_DELAY)
-        message = outbox.again(tenant, integration_id, events, delay, seen=seen)
-        queues.send(self._hub, self._hub.config.deliveries_url, [message])
+        outbox.again(self._hub, integration.tenant, integration.id, events, delay, history)
+
+    def _park(self, integration: Integration, row: Delivery) -> None:
+        """Have a delivery wait in its integration's lane.  The lane is opened first: it may be empty."""
+        self._open_lane(integration)
+        self._store(row)
+
+    def _open_lane(self, integration: Integration) -> None:
+        where, token = (integration.tenant, integration.id), new_id("run")
+        opened = standings.opened(token, self._hub.now())
+        if self._standings.change(*where, opened).condition.lane == token:
+            outbox.drain(self._hub, *where, token)
 
     # --- a delivery that a message names --------------------------------------------------------------
 
@@ -151,39 +283,129 @@ class Courier:
         identity: str,
         made: int,
         tally: Tally,
-        *,
-        again: bool,
+        history: History,
     ) -> None:
         row = deliveries.find(self._table, tenant, identity)
         if row is None:
             return
         standing = self._standings.now(tenant, integration_id)
         if standing.integration is None:
-            deliveries.forget(self._table, row)
+            self._cancel(row)
             return
         if row.state != PENDING or len(row.attempts) != made or row.next_attempt_at is None:
-            if again:
+            if history.seen:
                 self._follow(row)  # whoever wrote the row may have died before saying so
             return
-        now = self._hub.now()
+        now, paused_until = self._hub.now(), standing.condition.paused_until
         if not standing.integration.enabled:
             self._store(replace(row, next_attempt_at=None))
-        elif standing.paused_until > max(now, row.next_attempt_at):
-            self._store(replace(row, next_attempt_at=standing.paused_until))
+        elif paused_until > max(now, row.next_attempt_at):
+            self._store(replace(row, next_attempt_at=paused_until))
         elif row.next_attempt_at - now > _EARLY:
             outbox.schedule(self._hub, row)
         else:
             self._hands.sleep(max(0, row.next_attempt_at - now) / 1000)
-            # Somebody may have deleted or disabled it meanwhile.
-            integration = self._standings.now(tenant, integration_id).integration
-            if integration is None:
-                deliveries.forget(self._table, row)
-                return
-            if not integration.enabled:
-                self._store(replace(row, next_attempt_at=None))
-                return
-            events = deliveries.events_of(self._table, row)
-            outcome = self._attempt(integration, row, events, tally)
+            self._again(row, tally, history)
+
+    def _again(self, row: Delivery, tally: Tally, history: History) -> None:
+        """Attempt a delivery whose time has come."""
+        # Somebody may have deleted or disabled it meanwhile.
+        standing = self._standings.now(row.tenant, row.integration_id)
+        integration = standing.integration
+        if integration is None:
+            self._cancel(row)
+            return
+        if not integration.enabled:
+            self._store(replace(row, next_attempt_at=None))
+            return
+        with self._standings.place(integration, standing.condition.limit) as wait:
+            if not wait:
+                events = deliveries.events_of(self._table, row)
+                outcome = self._attempt(integration, row, events, tally)
+                self._settle(integration, row, outcome)
+        if wait:
+            delay = min(2**history.returned, _LONGEST_RETURN)
+            outbox.schedule_later(self._hub, row, delay, history.returned + 1)
+
+    # --- what waits in a lane -----------------------------------------------------------------------------
+
+    def _drain(self, tenant: str, integration_id: str, token: str, tally: Tally) -> None:
+        """Take what waits for an integration, the oldest first, as long as it may be sent.
+
+        Only one process drains a lane.  Whatever stops it, the message comes again or the sweep sends
+        another; a delivery that was sent and not yet removed is sent twice under one id.
+        """
+        where = (tenant, integration_id)
+        now = self._hub.now()
+        standing = self._standings.change(*where, standings.claimed(token, now, now + _LEASE))
+        integration, condition = standing.integration, standing.condition
+        if condition.lane != token:
+            return  # nothing waits, or somebody else drains
+        if integration is None or not integration.enabled:
+            self._standings.change(*where, standings.closed(token))  # enabling opens it again
+            return
+        if (wait := breaker.wait(condition, now)) > 0:
+            until = now + wait
+            self._standings.change(*where, standings.claimed(token, now, until + _LEASE))
+            outbox.drain(self._hub, *where, token, -(-wait // 1000))
+            return
+        rows = deliveries.waiting(self._table, tenant, integration_id)
+        first = next(rows, None)
+        if first is None and condition.closing:
+            self._standings.change(*where, standings.closed(token))
+            return
+        if first is None:
+            self._standings.change(*where, standings.looked_at_once_more(token))
+            outbox.drain(self._hub, *where, token, _CLOSING // 1000)
+            return
+        if condition.closing:
+            self._standings.change(*where, standings.opened(token, now))
+        outbox.drain(self._hub, *where, token, self._run(integration, first, rows, tally))
+
+    def _run(
+        self, integration: Integration, first: Delivery, rest: Iterator[Delivery], tally: Tally
+    ) -> int:
+        """Send what waits, several at a time; return the seconds after which to go on."""
+        where = (integration.tenant, integration.id)
+        condition = self._standings.now(*where).condition
+        if breaker.half_open(condition, self._hub.now()):
+            now, cool_down = self._hub.now(), self._cool_down()
+            self._standings.change(*where, lambda found: breaker.trying(found, now, cool_down))
+            with self._standings.place(integration, None, alone=True) as wait:
+                if not wait:
+                    self._waiting(integration, first, tally)
+            return -(-wait // 1000)
+        begun, rows, lock = self._hands.elapsed(), chain((first,), rest), Lock()
+        waits: list[int] = []
+
+        def work() -> None:
+            while self._hands.elapsed() - begun < _BUDGET:
+                standing = self._standings.now(*where)
+                found, condition = standing.integration, standing.condition
+                if found is None or not found.enabled or breaker.wait(condition, self._hub.now()):
+                    return
+                with self._standings.place(found, condition.limit, alone=True) as wait:
+                    waits.append(wait)
+                    if wait:
+                        return
+                    with lock:
+                        row = next(rows, None)
+                    if row is None:
+                        return
+                    self._waiting(found, row, tally)
+
+        most = self._standings.share(integration, condition.limit, alone=True)
+        self._hands.side_by_side(work, most)
+        return -(-min(waits, default=0) // 1000)
+
+    def _waiting(self, integration: Integration, row: Delivery, tally: Tally) -> None:
+        """Attempt a delivery that waited; one that nobody had attempted leaves nothing if it succeeds."""
+        events = deliveries.events_of(self._table, row)
+        outcome = self._attempt(integration, row, events, tally)
+        if outcome.delivered and not row.attempts and row.place is None:
+            deliveries.forget(self._table, row)
+            self._standings.succeeded(integration)
+        else:
             self._settle(integration, row, outcome)
 
     # --- one attempt and what follows -------------------------------------------------------------------
@@ -212,20 +434,48 @@ class Courier:
         row = replace(row, attempts=attempts, next_attempt_at=None)
         if outcome.delivered:
             self._store(replace(row, state=DELIVERED))
+            self._standings.succeeded(integration)
             return
         if outcome.status == retries.GONE:
             self._standings.disable(row.tenant, integration.id, "the endpoint answered 410 Gone")
             self._store(replace(row, state=DEAD))
             return
-        asked = retries.retry_after(outcome, now)
-        if asked is not None:
-            self._standings.pause(row.tenant, integration.id, now + round(asked * 1000))
         schedule = self._hub.config.retry_schedule
         delay = retries.delay(schedule, len(attempts), outcome, now, self._hands.random)
+        self._ill(integration, outcome, now, given_up=delay is None)
         if delay is None:
             self._store(replace(row, state=DEAD))
         else:
             self._store(replace(row, next_attempt_at=now + round(delay * 1000)))
+
+    def _cancel(self, row: Delivery) -> None:
+        """Give up a delivery whose integration is gone; it stays readable by its id."""
+        if row.state == PENDING:
+            self._store(replace(row, state=CANCELLED, next_attempt_at=None))
+
+    def _ill(self, integration: Integration, outcome: Outcome, now: int, *, given_up: bool) -> None:
+        """Remember that an attempt failed, and what the endpoint asks for."""
+        asked = retries.retry_after(outcome, now)
+        pause_until = now + round(asked * 1000) if asked is not None else None
+        condition = self._standings.failed(
+            integration.tenant,
+            integration.id,
+            lambda found, times: breaker.failed(
+                found,
+                now=now,
+                cool_down_ms=self._cool_down(),
+                times=times,
+                reason=outcome.error or f"status {outcome.status}",
+                status=outcome.status,
+                pause_until=pause_until,
+                given_up=given_up,
+            ),
+        )
+        if breaker.worn_out(condition, now):
+            self._standings.disable(integration.tenant, integration.id, "only failures for 5 days")
+
+    def _cool_down(self) -> int:
+        return round(self._hub.config.retry_schedule[0] * 1000)
 
     def _store(self, row: Delivery) -> None:
         """Write a row and do what follows, unless somebody else wrote it meanwhile: then theirs counts."""
@@ -243,6 +493,8 @@ class Courier:
             outbox.schedule(self._hub, row)
         elif row.state == DEAD:
             dead_letters.bury(self._hub, row)
+        if row.state != PENDING and row.place is not None:
+            self._lines.next(row)
 
 
 def _next_group(
@@ -252,6 +504,15 @@ def _next_group(
     if integration.batch is None:
         return events[:1], False
     return events[: int(integration.batch["max_records"])], True
+
+
+def _groups(
+    integration: Integration, events: Sequence[CloudEvent]
+) -> Iterator[tuple[Sequence[CloudEvent], bool]]:
+    while events:
+        group, batch = _next_group(integration, events)
+        yield group, batch
+        events = events[len(group) :]
 
 
 def _signed(

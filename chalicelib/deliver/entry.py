@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 from chalicelib import aws, telemetry
 from chalicelib.deliver.courier import Courier, real_hands
 from chalicelib.deliver.tally import Tally
+
+Record = Mapping[str, Any]
 
 
 def run(event: dict[str, Any], hub: aws.Hub | None = None) -> dict[str, Any]:
@@ -23,23 +25,54 @@ def deliver(records: list[dict[str, Any]], courier: Courier, *, threads: int = 1
     """Have a courier take every message of a batch."""
     tally = Tally()
 
-    def take(record: Mapping[str, Any]) -> bool:
-        try:
-            received = int(record["attributes"]["ApproximateReceiveCount"])
-            courier.take(json.loads(record["body"]), tally, again=received > 1)
-        except Exception:  # noqa: BLE001 - siblings must not come again because of this one
-            telemetry.logger().exception("deliver.failed", extra={"queued": record["messageId"]})
-            return False
-        return True
+    def take(record: Record) -> bool:
+        return _tried(
+            record["messageId"],
+            lambda: courier.take(_message(record), tally, again=_received(record) > 1),
+        )
 
-    if threads > 1:
-        with ThreadPoolExecutor(threads) as pool:
-            done = list(pool.map(take, records))
+    aside: set[str] = set()
+    _tried("the batch", lambda: aside.update(courier.set_aside(_new(records))))
+    left = [record for record in records if record["messageId"] not in aside]
+    if threads > 1 and len(left) > 1:
+        with ThreadPoolExecutor(min(threads, len(left))) as pool:
+            done = list(pool.map(take, left))
     else:
-        done = [take(record) for record in records]
+        done = [take(record) for record in left]
     tally.publish()
-    failed = [record["messageId"] for record, well in zip(records, done, strict=True) if not well]
+    failed = [record["messageId"] for record, well in zip(left, done, strict=True) if not well]
     return {"batchItemFailures": [{"itemIdentifier": identity} for identity in failed]}
+
+
+def _message(record: Record) -> dict[str, Any]:
+    """Return what a message says, with its number where its queue keeps order."""
+    number = record["attributes"].get("SequenceNumber", "0")
+    return {**json.loads(record["body"]), "number": number}
+
+
+def _new(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the messages that were never received before, as far as they can be read."""
+    found: dict[str, Any] = {}
+    for record in records:
+        if _received(record) == 1:
+            try:
+                found[record["messageId"]] = json.loads(record["body"])
+            except ValueError:
+                continue  # whoever takes it says so
+    return found
+
+
+def _tried(what: str, work: Callable[[], Any]) -> bool:
+    try:
+        work()
+    except Exception:  # noqa: BLE001 - siblings must not come again because of this one
+        telemetry.logger().exception("deliver.failed", extra={"queued": what})
+        return False
+    return True
+
+
+def _received(record: Record) -> int:
+    return int(record["attributes"]["ApproximateReceiveCount"])
 
 
 @lru_cache(maxsize=8)

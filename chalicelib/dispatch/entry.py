@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chalicelib import aws, outbox, queues, telemetry
-from chalicelib.dispatch.changes import changes
+from chalicelib import aws, outbox, telemetry
 from chalicelib.dispatch.subscriptions import Subscriptions, subscriptions_of
 from chalicelib.model.cloudevents import CloudEvent
 from chalicelib.store import keys
+from chalicelib.store.changes import changes
 from chalicelib.store.table import unmarshal
 
 
@@ -42,9 +42,9 @@ def run(event: dict[str, Any], hub: aws.Hub | None = None) -> dict[str, Any]:
 def _changes(record: Mapping[str, Any], known: Subscriptions) -> list[tuple[str, CloudEvent]]:
     image = record["dynamodb"]
     where = image["Keys"]["pk"]["S"]
-    if "NewImage" not in image or not keys.is_device(where):
+    if "NewImage" not in image or not keys.is_told_of(where):
         return []
-    tenant, _ = keys.device_of(where)
+    tenant = keys.tenant_of(where)
     if not known.of(tenant):
         return []  # nobody listens: do not unpack what nobody gets
     new = unmarshal(image["NewImage"])
@@ -55,13 +55,14 @@ def _changes(record: Mapping[str, Any], known: Subscriptions) -> list[tuple[str,
 
 
 def _enqueue(hub: aws.Hub, known: Subscriptions, tenants: Mapping[str, list[CloudEvent]]) -> None:
-    messages = [
-        message
-        for tenant, events in tenants.items()
-        for integration, wanted in known.matching(tenant, events)
-        for message in outbox.messages(tenant, integration, wanted)
-    ]
-    queues.send(hub, hub.config.deliveries_url, messages)
+    outbox.send(
+        hub,
+        (
+            (tenant, integration, wanted)
+            for tenant, events in tenants.items()
+            for integration, wanted in known.matching(tenant, events)
+        ),
+    )
 
 
 def _keys_of(record: Mapping[str, Any]) -> str:

@@ -38,8 +38,6 @@ DATA_LIMIT = 256 * 1024
 POINTS_PER_SEGMENT = 2000
 DEVICE_LIMIT = 900
 """UTF-8 bytes of a native device id: with tenant and moment it is a sort key, which holds 1024."""
-REFERENCE_LIMIT = 8192
-"""Characters of a media reference or URL."""
 _FEW = 25
 """So few points or facts always fit into an item, however long their names are."""
 _BULK = 160 * 1024
@@ -58,6 +56,11 @@ class Point(NamedTuple):
     window_ms: int | None
     quality: str
     attributes: Mapping[str, Any]
+
+    @property
+    def name(self) -> tuple[Any, ...]:
+        """What it is a reading of: metric and discriminator."""
+        return (self.metric, *self.discriminator)
 
     @property
     def discriminator(self) -> tuple[tuple[str, str], ...]:
@@ -88,6 +91,8 @@ class Segment:
     digest: str
     points: tuple[Point, ...] = ()
     facts: tuple[FactAt, ...] = ()
+    items: tuple[int, ...] = field(default=(), compare=False)
+    """The numbers of the payload's items that it comes from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,7 @@ class EventRecord:
     type: str
     at: int
     data: Any
+    items: tuple[int, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +115,7 @@ class MediaRecord:
     device_id: str
     media: Media
     at: int
+    items: tuple[int, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +134,7 @@ class SignalRecord:
     source: str = "vendor"
     noted_at: int | None = None
     """When an operator spoke; ``at`` is then the vendor's moment that this answers."""
+    items: tuple[int, ...] = field(default=(), compare=False)
 
 
 @dataclass(slots=True)
@@ -138,6 +146,8 @@ class Assembly:
     media: list[MediaRecord] = field(default_factory=list)
     signals: list[SignalRecord] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
+    refused: set[int] = field(default_factory=set, compare=False)
+    """The numbers of the items of which something was rejected."""
 
 
 class ItemLike(Protocol):
@@ -188,10 +198,13 @@ class _Group:
     points: list[Point] = field(default_factory=list)
     facts: list[FactAt] = field(default_factory=list)
     items: list[str] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
 
-    def seen(self, item: str) -> None:
+    def seen(self, item: str, number: int) -> None:
         if not self.items or self.items[-1] != item:
             self.items.append(item)
+        if not self.numbers or self.numbers[-1] != number:
+            self.numbers.append(number)
 
 
 class _Assembler:
@@ -203,10 +216,11 @@ class _Assembler:
         self.received_at = received_at
         self.identifiers = bool(settings.get("allow_identifiers"))
         self.out = Assembly()
+        self.number = 0
         self.groups: dict[tuple[str, str, int], _Group] = {}
 
     def run(self, outcomes: Iterable[OutcomeLike]) -> Assembly:
-        for outcome in outcomes:
+        for self.number, outcome in enumerate(outcomes):
             if outcome.rejected is not None:
                 self._reject(outcome.rejected.path, outcome.rejected.reason)
                 continue
@@ -234,10 +248,6 @@ class _Assembler:
                 data = redacted(record.data, identifiers=self.identifiers)
                 self._event(device_id, record.type, at, data, (same, ordinal), path)
             case Media():
-                if max(len(record.reference), len(record.url or "")) > LINK_LIMIT:
-                    reason = f"a link of more than {LINK_LIMIT} characters"
-                    self.out.rejected.append(Rejected(path, reason))
-                    return
                 self._media(record, device_id, at, same, path)
             case AlertSignal():
                 self.out.signals.append(
@@ -250,6 +260,7 @@ class _Assembler:
                         name=record.name[:NAME_LIMIT] if record.name else None,
                         severity=record.severity,
                         message=record.message[:TEXT_LIMIT] if record.message else None,
+                        items=(self.number,),
                     )
                 )
 
@@ -286,9 +297,11 @@ class _Assembler:
         quality = record.quality
         if at > self.received_at + DAY and quality == "good":
             quality = "suspect"
-        attributes = {
-            k: v[:NAME_LIMIT] if isinstance(v, str) else v for k, v in record.attributes.items()
-        }
+        attributes = (
+            {k: v[:NAME_LIMIT] if isinstance(v, str) else v for k, v in record.attributes.items()}
+            if record.attributes
+            else {}
+        )
         if record.at is None:
             attributes["time_source"] = "received"
         group = self._group(device_id, kind, at, same)
@@ -321,42 +334,49 @@ class _Assembler:
             return
         kind = kind[:NAME_LIMIT]
         identity = digest("event", device_id, kind, at, same)
-        self.out.events.append(EventRecord(identity, device_id, kind, at, data))
+        self.out.events.append(EventRecord(identity, device_id, kind, at, data, (self.number,)))
 
     def _media(self, record: Media, device_id: str, at: int, same: str, path: str) -> None:
-        if max(len(record.reference), len(record.url or "")) > REFERENCE_LIMIT:
-            self._reject(path, f"a media reference of more than {REFERENCE_LIMIT} characters")
+        if max(len(record.reference), len(record.url or "")) > LINK_LIMIT:
+            self._reject(path, f"a link of more than {LINK_LIMIT} characters")
             return
         identity = digest("media", device_id, record.kind, record.reference, same)
-        self.out.media.append(MediaRecord(identity, device_id, record, at))
+        self.out.media.append(MediaRecord(identity, device_id, record, at, (self.number,)))
 
     def _reject(self, path: str, reason: str) -> None:
+        self.out.refused.add(self.number)
         self.out.rejected.append(Rejected(path[:TEXT_LIMIT], reason[:TEXT_LIMIT]))
 
     def _group(self, device_id: str, kind: str, at: int, same: str) -> _Group:
-        group = self.groups.setdefault((device_id, kind, hour_of(at)), _Group())
-        group.seen(same)
+        where = (device_id, kind, hour_of(at))
+        group = self.groups.get(where)
+        if group is None:
+            group = self.groups[where] = _Group()
+        group.seen(same, self.number)
         return group
 
 
 def _too_long(native: str | None) -> bool:
-    return native is not None and len(native.encode("utf-8", "surrogatepass")) > DEVICE_LIMIT
+    if native is None or 4 * len(native) <= DEVICE_LIMIT:  # a character has four bytes at most
+        return False
+    return len(native.encode("utf-8", "surrogatepass")) > DEVICE_LIMIT
 
 
 def _segments(device_id: str, kind: str, group: _Group) -> Iterator[Segment]:
     """Yield a group as items that fit the table: the first holds facts beside its points."""
-    identity = digest(group.items, length=10)
+    identity, numbers = digest(group.items, length=10), tuple(group.numbers)
     facts = list(_pieces(group.facts, _bulk_of_facts))
     start = 0
     for points in _pieces(group.points, _bulk_of_points):
         beside = facts.pop(0) if start == 0 and facts else ()
         name = f"{identity}.{start}" if start else identity
         first = min(point.at for point in points)
-        yield Segment(device_id, kind, first, name, points, beside)
+        yield Segment(device_id, kind, first, name, points, beside, numbers)
         start += len(points)
     for number, alone in enumerate(facts):
         name = f"{identity}.f{number}" if number else identity
-        yield Segment(device_id, kind, min(fact.at for fact in alone), name, facts=alone)
+        first = min(fact.at for fact in alone)
+        yield Segment(device_id, kind, first, name, facts=alone, items=numbers)
 
 
 def _pieces(rows: list[_Row], bulk: Callable[[list[_Row]], int]) -> Iterator[tuple[_Row, ...]]:

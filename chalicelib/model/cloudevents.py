@@ -52,6 +52,13 @@ def test_event(integration_id: str, now: int) -> CloudEvent:
     return _event("integration.test", identity, source, integration_id, at=now, data=data)
 
 
+def about_integration(kind: str, integration_id: str, at: int, data: Any) -> CloudEvent:
+    """Return the event of how an integration does."""
+    identity = digest(kind, integration_id, at)
+    source = f"/integrations/{integration_id}"
+    return _event(kind, identity, source, integration_id, at=at, data=data)
+
+
 def _event(
     kind: str, identity: str, source: str, subject: str, *, at: int, data: Any
 ) -> CloudEvent:

@@ -10,7 +10,12 @@ from typing import Any
 
 def canonical(value: Any) -> str:
     """Return one text for one JSON value, whatever its key order (numbers are canonical since decoding)."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
+    return _encode(value)
+
+
+_encode = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str
+).encode
 
 
 def digest(*parts: Any, length: int = 16) -> str:

@@ -116,11 +116,10 @@ class State:
         """Drop what came from something that is said no more; return the names that then have no value."""
         lost: set[tuple[Any, ...]] = set()
         for point in gone.points:
-            name = (point.metric, *point.discriminator)
-            known = self.latest.get(name)
+            known = self.latest.get(point.name)
             if known and (known[0].at, known[1].receipt_id) == (point.at, gone.receipt_id):
-                del self.latest[name]
-                lost.add(name)
+                del self.latest[point.name]
+                lost.add(point.name)
         return lost
 
     def silent(self) -> None:
@@ -128,13 +127,12 @@ class State:
         self.evidence = max(self.evidence, (self.evidence[0], _SILENT))
 
     def _value(self, point: Point, source: Source) -> None:
-        name = (point.metric, *point.discriminator)
-        known = self.latest.get(name)
+        known = self.latest.get(point.name)
         if known is None:
             if len(self.latest) < NAMES_LIMIT:
-                self.latest[name] = (point, source)
+                self.latest[point.name] = (point, source)
         elif (point.at, source) >= (known[0].at, known[1]):
-            self.latest[name] = (point, source)
+            self.latest[point.name] = (point, source)
 
 
 def _later(known: int | None, moment: int) -> int:
@@ -173,6 +171,11 @@ class Device:
     def expected_interval(self) -> float | None:
         """Seconds between reports, where an operator said."""
         return self.operator.get("expected_interval_seconds")
+
+    @property
+    def labels(self) -> tuple[list[str], list[str]]:
+        """The tags and the groups that operators gave it."""
+        return self.operator.get("tags", []), self.operator.get("groups", [])
 
     def fact(self, path: str) -> Any:
         """Return what the vendor last said of a path, or ``None``."""
@@ -259,8 +262,8 @@ class Device:
             "model": said["model"],
             "firmware": said["firmware"],
             "location": location,
-            "tags": self.operator.get("tags", []),
-            "groups": self.operator.get("groups", []),
+            "tags": self.labels[0],
+            "groups": self.labels[1],
             "presence": self.presence,
             "last_seen_at": last_seen,
             "expected_interval_seconds": self.expected_interval,

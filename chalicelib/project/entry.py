@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from chalicelib import aws, telemetry
+from chalicelib.model.assembly import Assembly
 from chalicelib.model.state import Heard, Withdrawn
 from chalicelib.project.fold import fold
-from chalicelib.store import alerts, keys, said
+from chalicelib.store import alerts, keys, profiles, said
 from chalicelib.store.table import Plain, Table, table_of, unmarshal
 
 
@@ -29,11 +30,14 @@ def run(event: dict[str, Any], hub: aws.Hub | None = None) -> dict[str, Any]:
     """Process a stream event.  Returns the first change that failed: the mapping retries from there."""
     table = table_of(hub or aws.hub())
     devices: dict[str, list[_Change]] = {}
+    failed: list[str] = []
     for record in event["Records"]:
+        if _is_profile(record):
+            failed += _profile(table, record)
+            continue
         change = _change(record)
         if change is not None:
             devices.setdefault(change.item["pk"], []).append(change)
-    failed: list[str] = []
     for pk, changes in devices.items():
         try:
             _device(table, pk, changes)
@@ -62,6 +66,26 @@ def _change(record: Mapping[str, Any]) -> _Change | None:
     return _Change(image["SequenceNumber"], old, new)
 
 
+def _is_profile(record: Mapping[str, Any]) -> bool:
+    where = record["dynamodb"]["Keys"]
+    return keys.is_profile(where["pk"]["S"], where["sk"]["S"])
+
+
+def _profile(table: Table, record: Mapping[str, Any]) -> list[str]:
+    """Store the events that a changed profile means; return the change's number if that failed."""
+    image = record["dynamodb"]
+    if "NewImage" not in image:
+        return []
+    old = unmarshal(image["OldImage"]) if image.get("OldImage") else None
+    try:
+        for tenant, event, source in profiles.told(old, unmarshal(image["NewImage"])):
+            said.write(table, tenant, Assembly(events=[event]), source)
+    except Exception:  # noqa: BLE001 - the devices of the batch must not wait for it
+        telemetry.logger().exception("drift.failed")
+        return [image["SequenceNumber"]]
+    return []
+
+
 def _device(table: Table, pk: str, changes: list[_Change]) -> None:
     tenant, device_id = keys.device_of(pk)
     heard: list[Heard] = []
@@ -88,12 +112,12 @@ def _withdrawn(old: Plain, new: Plain | None) -> Withdrawn:
     source, was = said.provenance_of(old), said.segment_of(old)
     same = new is not None and new["p"] == old["p"]
     now = said.segment_of(new) if new is not None and same else None
-    points = {(p.metric, p.discriminator, p.at) for p in now.points} if now else set()
+    points = {(p.name, p.at) for p in now.points} if now else set()
     facts = {(f.path, f.at) for f in now.facts} if now else set()
     return Withdrawn(
         source.received_at,
         source.receipt_id,
-        tuple(p for p in was.points if (p.metric, p.discriminator, p.at) not in points),
+        tuple(p for p in was.points if (p.name, p.at) not in points),
         tuple(f for f in was.facts if (f.path, f.at) not in facts),
     )
 
@@ -116,7 +140,9 @@ def _heard(item: Plain) -> Heard | None:
             adapter_version=source.adapter_version,
         )
     if sort_key.startswith(keys.EVENT):
-        return Heard((said.event_of(item).at,), *where)
+        event = said.event_of(item)
+        # What the hub noticed of a connection says nothing of a device.
+        return Heard((event.at,), *where) if event.type != profiles.EVENT else None
     if sort_key.startswith(keys.MEDIA):
         return Heard((said.media_of(item).at,), *where)
     if sort_key.startswith(keys.SIGNAL):

@@ -13,9 +13,12 @@ alert       T#tenant#D#device     A#dig(key)#raised_at            by_time T#tena
 pointer     T#tenant#ID#alert     ALERT
 month       T#tenant              B#KIND#month
 connection  C#connection          CONNECTION                      by_time T#tenant#CONNECTION
+profile     T#tenant#C#connection P#message kind                  (written when a type's fields change)
+tally       T#tenant#C#connection H#hour                          (counted, once a minute at most)
 renormal.   T#tenant#N#connection number                          by_state RENORMALIZE
 integration T#tenant#I            integration
 delivery    T#tenant#I#integr.    L#delivery id                   by_time T#..#I#integr#month, by_state DUE
+job         T#tenant#J#owner      job id                          by_time T#tenant#JOB#owner, by_state JOBS
 quarantine  T#tenant#Q            quarantine id                   by_time T#tenant#QUARANTINE#month
 api key     K#sha256              KEY                             by_time T#tenant#KEY
 

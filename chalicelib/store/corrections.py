@@ -48,9 +48,10 @@ class Draft(Table):
         """What would be remembered: what replaces, and what is kept from the first writing."""
         self.marks: list[Key] = []
 
-    def remember(self, key: Key, always: Plain, once: Plain) -> None:
+    def remember(self, key: Key, always: Plain, once: Plain) -> bool:
         """Note what a vendor said."""
         self.rows[key] = always, once
+        return False
 
     def put(self, key: Key, item: Plain) -> None:  # noqa: ARG002 - a marker holds nothing
         """Note the marker of a month."""

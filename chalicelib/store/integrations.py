@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from chalicelib.store import keys
 from chalicelib.store.table import VERSION, Key, Plain, Table, pack, unpack
 
 
@@ -22,6 +23,10 @@ class Integration:
     filter: Mapping[str, Any] = field(default_factory=dict)
     batch: Mapping[str, Any] | None = None
     ordering: str = "none"
+    concurrency: int = 8
+    """Attempts at a time."""
+    rate_limit: Mapping[str, Any] | None = None
+    """``{"requests", "seconds"}``: so many attempts within any so many seconds."""
     enabled: bool = True
     disabled: Mapping[str, Any] | None = None
     """Why the hub disabled it: ``{"at", "reason"}``."""
@@ -45,6 +50,8 @@ def save(table: Table, integration: Integration) -> None:
         "filter": dict(integration.filter),
         "batch": dict(integration.batch) if integration.batch is not None else None,
         "ordering": integration.ordering,
+        "concurrency": integration.concurrency,
+        "rate_limit": dict(integration.rate_limit) if integration.rate_limit else None,
         "enabled": integration.enabled,
         "disabled": dict(integration.disabled) if integration.disabled else None,
         "secrets": [list(s) for s in integration.secrets],
@@ -60,7 +67,9 @@ def remove(table: Table, tenant: str, identity: str) -> None:
 
 def integrations(table: Table, tenant: str) -> list[Integration]:
     """Return all integrations of a tenant (a tenant has tens, not thousands), newest first."""
-    found = [integration_of(item) for item in table.walk(_pk(tenant), consistent=True)]
+    found = [
+        integration_of(item) for item in table.walk(keys.integrations_pk(tenant), consistent=True)
+    ]
     return sorted(found, key=lambda each: (each.created_at, each.id), reverse=True)
 
 
@@ -72,10 +81,6 @@ def integration_of(item: Mapping[str, Any]) -> Integration:
     return Integration(id=item["sk"], tenant=tenant, version=int(item[VERSION]), **body)
 
 
-def _pk(tenant: str) -> str:
-    return f"T#{tenant}#I"
-
-
 def key(tenant: str, identity: str) -> Key:
     """Where an integration is."""
-    return Key(_pk(tenant), identity)
+    return Key(keys.integrations_pk(tenant), identity)

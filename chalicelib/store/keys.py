@@ -8,6 +8,8 @@ from chalicelib.store.table import Key
 
 SEGMENT, FACTS, EVENT, MEDIA, SIGNAL, ALERT = "M#", "F#", "E#", "E!#", "S#", "A#"
 DEVICE, STATE = "DEVICE", "STATE"
+PROFILE, HOUR = "P#", "H#"
+STANDING, INTEGRATION, LINE = "STANDING", "int_", "O#"
 SAID = (SEGMENT, FACTS, EVENT, MEDIA, SIGNAL)
 """What vendors said, from which everything else follows."""
 
@@ -67,6 +69,63 @@ def alert(tenant: str, device_id: str, key: str, raised_at: int) -> Key:
 def condition(key: str) -> str:
     """The part of a sort key that stands for an alert's key."""
     return digest(key, length=10)
+
+
+def connection_pk(tenant: str, connection_id: str) -> str:
+    """The partition of what the hub has noticed of a connection."""
+    return f"T#{tenant}#C#{connection_id}"
+
+
+def connection_of(pk: str) -> tuple[str, str]:
+    """Return tenant and connection of such a partition."""
+    _, tenant, _, connection_id = pk.split("#", 3)
+    return tenant, connection_id
+
+
+def is_profile(pk: str, sk: str) -> bool:
+    """Say whether an item is a profile."""
+    return sk.startswith(PROFILE) and pk.split("#", 3)[2:3] == ["C"]
+
+
+def profile(tenant: str, connection_id: str, kind: str) -> Key:
+    """What is known of the fields of a message type."""
+    return Key(connection_pk(tenant, connection_id), f"{PROFILE}{kind}")
+
+
+def hour(tenant: str, connection_id: str, at: int) -> Key:
+    """What was counted of a connection in an hour (UTC)."""
+    return Key(connection_pk(tenant, connection_id), f"{HOUR}{to_rfc3339(at)[:13]}")
+
+
+def integrations_pk(tenant: str) -> str:
+    """The partition of a tenant's integrations."""
+    return f"T#{tenant}#I"
+
+
+def integration_pk(tenant: str, integration_id: str) -> str:
+    """The partition of one integration's condition and deliveries."""
+    return f"T#{tenant}#I#{integration_id}"
+
+
+def integration_of(pk: str) -> tuple[str, str]:
+    """Return tenant and integration of such a partition."""
+    _, tenant, _, integration_id = pk.split("#", 3)
+    return tenant, integration_id
+
+
+def is_told_of(pk: str) -> bool:
+    """Say whether subscribers may learn of changes in a partition: a device's or an integration's."""
+    return pk.split("#", 3)[2:3] in (["D"], ["I"])
+
+
+def tenant_of(pk: str) -> str:
+    """Return the tenant of a partition that is somebody's."""
+    return pk.split("#", 3)[1]
+
+
+def standing(tenant: str, integration_id: str) -> Key:
+    """How an integration stands."""
+    return Key(integration_pk(tenant, integration_id), STANDING)
 
 
 def pointer(tenant: str, identity: str) -> Key:

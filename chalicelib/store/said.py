@@ -8,9 +8,9 @@ provenance alone never counts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from chalicelib.model.assembly import (
     Assembly,
@@ -60,8 +60,19 @@ def provenance_of(item: Mapping[str, Any]) -> Provenance:
     return Provenance(item["c"], item["p"], int(item["v"]))
 
 
-def write(table: Table, tenant: str, assembly: Assembly, source: Provenance) -> None:
-    """Store everything that one payload said.  Doing it again changes nothing."""
+class Entry(NamedTuple):
+    """One item of the table that a payload means: where it is, what it says, how it is listed."""
+
+    key: Key
+    data: bytes
+    items: tuple[int, ...]
+    """The numbers of the payload's items that it comes from."""
+    listed: tuple[str, int, str] | None = None
+    """Listing, moment and id of what is listed by tenant and time."""
+
+
+def entries(tenant: str, assembly: Assembly) -> Iterator[Entry]:
+    """Yield everything that one payload says, as it is stored."""
     for segment in assembly.segments:
         key = keys.segment(
             tenant,
@@ -71,33 +82,46 @@ def write(table: Table, tenant: str, assembly: Assembly, source: Provenance) -> 
             segment.digest,
             points=bool(segment.points),
         )
-        _remember(table, key, _pack_segment(segment), source)
+        yield Entry(key, _pack_segment(segment), segment.items)
     for event in assembly.events:
         key = keys.event(tenant, event.device_id, event.at, event.id)
-        index = indexed(table, tenant, "EVENT", event.at, event.id)
-        _remember(table, key, pack([event.type, event.data], sort_keys=True), source, index)
+        data = pack([event.type, event.data], sort_keys=True)
+        yield Entry(key, data, event.items, ("EVENT", event.at, event.id))
     for media in assembly.media:
         key = keys.media(tenant, media.device_id, media.at, media.id)
-        index = indexed(table, tenant, "MEDIA", media.at, media.id)
-        # A clip that is sent again has a new link: the latest counts.
-        index[LATEST] = source.received_at
-        _remember(table, key, _pack_media(media), source, index)
+        yield Entry(key, _pack_media(media), media.items, ("MEDIA", media.at, media.id))
     for signal in assembly.signals:
         key = keys.signal(tenant, signal.device_id, signal.key, signal.at, signal.digest)
-        _remember(table, key, _pack_signal(signal), source)
+        yield Entry(key, _pack_signal(signal), signal.items)
 
 
-def _remember(
-    table: Table, key: Key, data: bytes, source: Provenance, index: Plain | None = None
-) -> None:
-    always: Plain = {"d": data, "v": source.adapter_version, **(index or {})}
+def write(table: Table, tenant: str, assembly: Assembly, source: Provenance) -> set[int]:
+    """Store everything that one payload said.  Doing it again changes nothing.
+
+    Returns the numbers of the items of which everything stood there already.
+    """
+    stood: set[int] = set()
+    changed: set[int] = set()
+    for entry in entries(tenant, assembly):
+        same = remember(table, tenant, entry, source)
+        (stood if same else changed).update(entry.items)
+    return stood - changed
+
+
+def remember(table: Table, tenant: str, entry: Entry, source: Provenance) -> bool:
+    """Store one item; return whether it stood there already."""
+    index = indexed(table, tenant, *entry.listed) if entry.listed else {}
+    always: Plain = {"d": entry.data, "v": source.adapter_version, **index}
     if source.reading:
         always["w"] = source.reading
+    if entry.key.sk.startswith(keys.MEDIA):
+        # A clip that is sent again has a new link: the latest counts.
+        always[LATEST] = source.received_at
     once: Plain = {"p": source.receipt_id, "c": source.connection_id}
     # Signals never expire: an alert may stay open for longer than anything else is kept.
-    if not table.hub.config.keep_all and not key.sk.startswith(keys.SIGNAL):
+    if not table.hub.config.keep_all and not entry.key.sk.startswith(keys.SIGNAL):
         once["expires_at"] = (source.received_at + RETENTION) // 1000
-    table.remember(key, always, once)
+    return table.remember(entry.key, always, once)
 
 
 # --- packing ---------------------------------------------------------------------------------------

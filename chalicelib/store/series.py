@@ -32,6 +32,12 @@ class Position(NamedTuple):
     metric: str
     discriminator: tuple[tuple[str, str], ...]
 
+    @classmethod
+    def of(cls, value: Any) -> Position:
+        """Read a position that went through JSON."""
+        at, metric, discriminator = value
+        return cls(at, metric, tuple((name, each) for name, each in discriminator))
+
 
 class Reading(NamedTuple):
     """A measurement and where it came from."""
@@ -94,7 +100,7 @@ def newest_points(
     kinds = {kind for name in names for kind in device.metrics.get(name[0], {}).get("in", ())}
 
     def take(segment: Segment) -> Iterator[tuple[tuple[Any, ...], Point]]:
-        return (((p.metric, *p.discriminator), p) for p in segment.points)
+        return ((point.name, point) for point in segment.points)
 
     found, complete = _newest(table, tenant, device.id, kinds, frozenset(names), take)
     return {name: Reading(each.said, each.source) for name, each in found.items()}, complete

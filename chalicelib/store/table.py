@@ -40,10 +40,11 @@ class Table:
         self.marked: set[Key] = set()
         """Month markers that this process knows to be written."""
 
-    def remember(self, key: Key, always: Plain, once: Plain) -> None:
+    def remember(self, key: Key, always: Plain, once: Plain) -> bool:
         """Write what a vendor said: ``always`` replaces, ``once`` is kept from the first writing.
 
-        Writing the same again changes nothing, so DynamoDB sends no stream record for it.  Where
+        Writing the same again changes nothing, so DynamoDB sends no stream record for it.  Returns
+        whether all of ``always`` stood there already (the answer carries it for nothing).  Where
         ``always`` holds ``l`` (when it was said last), something said earlier writes nothing.
         """
         names = {f"#{n}": n for n in (*always, *once)}
@@ -56,14 +57,34 @@ class Table:
             "UpdateExpression": f"SET {', '.join(terms)}",
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": values,
+            "ReturnValues": "UPDATED_OLD",
         }
         if LATEST in always:
             arguments["ConditionExpression"] = "attribute_not_exists(#l) OR #l <= :l"
         try:
-            self.hub.dynamodb.update_item(**arguments)
+            answer = self.hub.dynamodb.update_item(**arguments)
         except Exception as error:
             if _code(error) != _REFUSED:
                 raise
+            return True
+        before = answer.get("Attributes", {})
+        return all(
+            n in before and _plain(before[n]) == value for n, value in always.items() if n != LATEST
+        )
+
+    def add(self, key: Key, numbers: Mapping[str, int], latest: Plain) -> None:
+        """Add to numbers of an item, and set what is simply the latest.  Twice is twice."""
+        names = [*latest, *numbers]
+        values = {f":{n}": marshal({**latest, **numbers}[name]) for n, name in enumerate(names)}
+        terms = [f"#{n} = :{n}" for n in range(len(latest))]
+        sums = [f"#{n} :{n}" for n in range(len(latest), len(names))]
+        self.hub.dynamodb.update_item(
+            TableName=self.name,
+            Key=_key(key),
+            UpdateExpression=f"SET {', '.join(terms)} ADD {', '.join(sums)}",
+            ExpressionAttributeNames={f"#{n}": name for n, name in enumerate(names)},
+            ExpressionAttributeValues=values,
+        )
 
     def replace(self, key: Key, item: Plain, read: Plain | None) -> None:
         """Write an item that follows from ``read``.  Raises :class:`ConflictError` if that is outdated."""
@@ -89,6 +110,23 @@ class Table:
         """Write an item whatever was there before."""
         typed = {n: marshal(v) for n, v in item.items() if v is not None}
         self.hub.dynamodb.put_item(TableName=self.name, Item=typed | _key(key))
+
+    def put_many(self, items: Mapping[Key, Plain]) -> None:
+        """Write many items whatever was there before."""
+        wanted = [
+            {
+                "PutRequest": {
+                    "Item": _key(key) | {n: marshal(v) for n, v in item.items() if v is not None}
+                }
+            }
+            for key, item in items.items()
+        ]
+        for start in range(0, len(wanted), 25):
+            pending: Any = {self.name: wanted[start : start + 25]}
+            while pending:
+                pending = self.hub.dynamodb.batch_write_item(RequestItems=pending).get(
+                    "UnprocessedItems"
+                )
 
     def get(self, key: Key, *, consistent: bool = True) -> Plain | None:
         """Return an item, or ``None``."""

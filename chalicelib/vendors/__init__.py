@@ -20,6 +20,9 @@ from chalicelib.model.records import MalformedPayloadError, Record, Rejected
 
 _log = logging.getLogger(__name__)
 
+EXAMPLE = "example"
+"""The invented vendor whose folder a new one is copied from."""
+
 
 @dataclass(frozen=True, slots=True)
 class Payload:
@@ -61,12 +64,19 @@ class Adapter:
     ``version`` grows with every change of what records a payload becomes.  ``split`` lists a payload's
     items, ``normalize`` turns one into records; both may raise ``MalformedPayloadError``.
     ``silent_after`` says after how many seconds without a word a device (by native id) counts as offline.
+    ``kinds`` are the message kinds it models; an item of another kind is counted as unknown
+    (``None``: it models whatever it finds).
     """
 
     version: int
     split: Callable[[Payload], Iterable[Item]]
     normalize: Callable[[Item, Payload], Iterable[Record]]
     silent_after: Callable[[str], int]
+    kinds: frozenset[str] | None = None
+
+    def models(self, kind: str) -> bool:
+        """Say whether items of a kind become more than an event of an unlisted type."""
+        return self.kinds is None or kind in self.kinds
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +88,17 @@ class Outcome:
     rejected: Rejected | None = None
 
 
-def names() -> tuple[str, ...]:
-    """Return the vendors in the tree.  The documented example is listed only where it is switched on."""
-    return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if m.ispkg))
+@cache
+def names(*, example: bool = False) -> tuple[str, ...]:
+    """Return the vendors in the tree, the invented one only where it is asked for."""
+    found = (each.name for each in pkgutil.iter_modules(__path__) if each.ispkg)
+    return tuple(sorted(each for each in found if example or each != EXAMPLE))
 
 
 @cache
 def adapter(vendor: str) -> Adapter:
     """Return a vendor's adapter.  Raises ``KeyError`` for an unknown vendor."""
-    if vendor not in names():
+    if vendor not in names(example=True):
         raise KeyError(vendor)
     found = importlib.import_module(f"{__name__}.{vendor}").adapter
     if not isinstance(found, Adapter):

@@ -43,6 +43,8 @@ def tell(chosen: Switches, resources: dict[str, str], root_key_sha256: str) -> N
         "RETRY_SCHEDULE": chosen.retry_schedule,
         "PRIVATE_TARGETS": chosen.private_targets,
         "KEEP_ALL": "1",
+        "DELIVER_PROCESSES": "1",
+        "EXAMPLE_VENDOR": "1" if chosen.example_vendor else "0",
     }
 
 

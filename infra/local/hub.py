@@ -50,8 +50,10 @@ class Hub:
         aws = self._embedded_aws()
         region = environment.reach(aws.endpoint_url, ours=aws.pid is not None)
         # Only now: what follows imports boto3, Chalice and the hub, which takes a second.
+        from chalicelib import vendors  # noqa: PLC0415
         from infra.local.keys import Account  # noqa: PLC0415
 
+        names = vendors.names(example=self._chosen.example_vendor)
         provisioned = self._provisioned(region)
         account = Account(self._folder.keys, provisioned.stream_arn)
         if "api_key" not in account.known:  # nothing of an earlier table may reach this one
@@ -61,10 +63,10 @@ class Hub:
         functions, hands = self._functions(provisioned, region)
         url = self._http(http)
         mqtt_port = self._mqtt(mqtt, hands)
-        api = account.open(url)
+        api = account.open(url, names)
         self._ends.callback(api.close)
         self._register(account, api, receiver)
-        self._samples(account, api, receiver, functions, mqtt_port)
+        self._samples(names, account, api, receiver, functions, mqtt_port)
         self._tell(account, url, mqtt_port, receiver)
 
     def stop(self, *, keep_adopted: bool) -> None:
@@ -197,21 +199,27 @@ class Hub:
         self._screen.step("integration", f"{account.receiver['id']} → {receiver.url}")
 
     def _samples(
-        self, account: Account, api: Api, receiver: Receiver, functions: Functions, mqtt_port: int
+        self,
+        vendors: Sequence[str],
+        account: Account,
+        api: Api,
+        receiver: Receiver,
+        functions: Functions,
+        mqtt_port: int,
     ) -> None:
         from infra.local import report, samples  # noqa: PLC0415
 
         if not self._chosen.samples:
             return
         sent: Mapping[str, Mapping[str, int]] = {
-            vendor: {"http": 0, "mqtt": 0} for vendor in account.connections
+            vendor: {"http": 0, "mqtt": 0} for vendor in vendors
         }
         if account.fed:
             self._screen.step("samples", "are in since an earlier run")
         else:
             self._screen.step("samples", "feeding the vendors' examples by HTTP and MQTT …")
             try:
-                sent = samples.feed(samples.bundled(), account.connections, mqtt_port)
+                sent = samples.feed(samples.bundled(vendors), account.connections, mqtt_port)
             except samples.SampleError as error:
                 self._screen.step("samples", f"stopped: {error}")
             else:

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from chalicelib import vendors
 from chalicelib.security import hashed
 from infra.local.files import read_json, write_json
 
 _TENANT = "local"
-_NOT_A_REAL_VENDOR = "example"
 _OK = 200
 _CREATED = 201
 _SLOW_DOWN = 429
@@ -124,8 +123,8 @@ class Account:
         self._kept["fed"] = True
         self._save()
 
-    def open(self, url: str) -> Api:
-        """Make tenant and connections that are not there yet; return the tenant's client."""
+    def open(self, url: str, vendors: Iterable[str]) -> Api:
+        """Make the tenant and its connections that are not there yet; return the tenant's client."""
         api = Api(url, self._kept.get("api_key", ""))
         if "api_key" not in self._kept or not api.accepted():
             api.close()
@@ -136,8 +135,8 @@ class Account:
             self._save()
             root.close()
             api = Api(url, self.api_key)
-        for vendor in vendors.names():
-            if vendor == _NOT_A_REAL_VENDOR or vendor in self.connections:
+        for vendor in vendors:
+            if vendor in self.connections:
                 continue
             body = {"vendor": vendor, "name": f"{vendor} (local run)", "settings": {}}
             self.connections[vendor] = api.post("/v1/connections", body)

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 _ACTIVE_WITHIN = 60
 _QUEUE_SETTINGS = (
+    "DeduplicationScope",
     "DelaySeconds",
+    "FifoThroughputLimit",
     "MaximumMessageSize",
     "MessageRetentionPeriod",
     "ReceiveMessageWaitTimeSeconds",
@@ -56,6 +58,7 @@ class Provisioned:
             "TABLE_NAME": self.table,
             "INBOUND_QUEUE_URL": self.queues["InboundQueue"].url,
             "DELIVERIES_QUEUE_URL": self.queues["DeliveriesQueue"].url,
+            "ORDERED_QUEUE_URL": self.queues["OrderedQueue"].url,
             "DEAD_LETTERS_QUEUE_URL": self.queues["DeliveriesDeadLetters"].url,
             "ARCHIVE_BUCKET": self.bucket,
         }
@@ -147,7 +150,10 @@ def _queues(sqs: SQSClient, template: Template, prefix: str) -> dict[str, Queue]
                         "maxReceiveCount": int(policy["maxReceiveCount"]),
                     }
                 )
-            made[logical_id] = _queue(sqs, name_of(prefix, logical_id), attributes)
+            name = name_of(prefix, logical_id)
+            if properties.get("FifoQueue"):
+                name, attributes["FifoQueue"] = f"{name}.fifo", "true"
+            made[logical_id] = _queue(sqs, name, attributes)
         return made[logical_id]
 
     for each in template.of_type("AWS::SQS::Queue"):

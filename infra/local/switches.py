@@ -25,6 +25,7 @@ class Switches:
     retry_schedule: str = ""
     private_targets: str = "loopback"
     aws_endpoint_url: str | None = None
+    example_vendor: bool = False
     mqtt_broker: str = ""
     """``embedded``, ``mosquitto``, or empty: mosquitto where it is installed."""
 
@@ -57,6 +58,7 @@ def read(environment: Mapping[str, str]) -> Switches:
         private_targets=_one_of(environment, "PRIVATE_TARGETS", ("loopback", "refuse")),
         # botocore would look for a bucket of S3 at bucket.localhost.
         aws_endpoint_url=endpoint.replace("//localhost", "//127.0.0.1") or None,
+        example_vendor=_one_of(environment, "EXAMPLE_VENDOR", ("0", "1")) == "1",
         mqtt_broker=_one_of(environment, "MQTT_BROKER", ("", "embedded", "mosquitto")),
     )
 

@@ -146,13 +146,15 @@ def things(tenant: Any) -> dict[str, str]:
     tenant.receives(b"{", "devices/d/alerts")
     hook = {"name": "x", "kind": "webhook", "config": {"url": "https://example.com/x"}}
     (quarantined,) = tenant.get("/v1/quarantine")["data"]
+    integration = tenant.post("/v1/integrations", hook)["id"]
     again = tenant.post(f"/v1/connections/{tenant.connection()}/renormalize", QUERY)
     return {
         "renormalization_id": again["id"],
         "device_id": "relayr:d",
         "alert_id": tenant.get("/v1/alerts")["data"][0]["id"],
         "connection_id": tenant.connection(),
-        "integration_id": tenant.post("/v1/integrations", hook)["id"],
+        "integration_id": integration,
+        "job_id": tenant.post(f"/v1/integrations/{integration}/redrive")["id"],
         "key_id": tenant.get("/v1/api-keys")["data"][0]["id"],
         "receipt_id": quarantined["receipt_id"],
         "quarantine_id": quarantined["id"],
@@ -160,7 +162,6 @@ def things(tenant: Any) -> dict[str, str]:
     }
 
 
-BODIES: dict[str, Any] = {"PATCH": {}, "POST": {}}
 QUERY = {"from": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"}
 
 
@@ -168,16 +169,19 @@ def test_another_tenants_id_answers_as_one_that_never_existed(
     things: dict[str, str], new_tenant: Callable[[], Any]
 ) -> None:
     other = new_tenant()
+    bodies: dict[str, Any] = {
+        "Replay": QUERY,
+        "Renormalize": QUERY,
+        "Since": {"since": QUERY["from"]},
+    }
     for route in ROUTES:
         if not route.names:
             continue
         query = QUERY if route.template.endswith("/measurements") else {}
-        body = QUERY if route.body == "Renormalize" else BODIES.get(route.method)
+        body = bodies.get(route.body, {}) if route.body else None
         answers = []
-        for known in (things, dict.fromkeys(things, "nothing")):
-            path = route.template
-            for name in route.names:
-                path = path.replace(f"{{{name}}}", known[name])
+        for names in (things, dict.fromkeys(things, "nothing")):
+            path = route.template.format_map(names)
             answers.append(other.send(route.method, path, body, query))
         assert answers[0].status == 404, route
         assert answers[0].text == answers[1].text, route

@@ -65,6 +65,7 @@ def hub() -> Iterator[Hub]:
             made.queues["DeliveriesQueue"].url,
             made.queues["DeliveriesDeadLetters"].url,
             made.bucket,
+            made.queues["OrderedQueue"].url,
             hashed(ROOT),
         )
         clients: dict[str, Any] = {

@@ -12,7 +12,7 @@ from chalicelib.deliver.courier import Courier, Hands
 from chalicelib.deliver.entry import deliver
 from chalicelib.deliver.http import Sender
 from tests.support.endpoint import Endpoint
-from tests.support.world import QUEUE, Middle, World, _record, event
+from tests.support.world import QUEUE, Middle, World, event, record
 
 OLD, NEW = (f"whsec_{base64.b64encode(bytes([n]) * 32).decode()}" for n in (1, 2))
 
@@ -48,7 +48,7 @@ def test_what_arrives_verifies_and_parses_with_the_public_libraries(
     world.enqueue(1, 2)
 
     sender = Sender("loopback")
-    messages = [_record(m) for m in world.aws.sqs.visible(QUEUE)]
+    messages = [record(m) for m in world.aws.sqs.visible(QUEUE)]
     deliver(messages, Courier(world.hub, Hands(sender, Middle())))
     sender.close()
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib.aws import Hub
+from chalicelib.deliver import parked
 from chalicelib.deliver.courier import Courier, Hands
 from chalicelib.deliver.entry import deliver
 from chalicelib.deliver.http import Outcome
@@ -26,17 +27,30 @@ SOURCE = Provenance("con_a", "rcp_19c13bd3e80_a_00112233445566778899", 1)
 
 
 class Run:
-    """One simulation with three endpoints: healthy, one that takes batches, and one that is dead."""
+    """One simulation: an endpoint that is well, one for batches, a dead one, one told how they do."""
 
     def __init__(self, seed: int) -> None:
-        self.got: dict[str, list[dict[str, Any]]] = {"good": [], "list": [], "dead": []}
+        self.got: dict[str, list[dict[str, Any]]] = {
+            "good": [],
+            "list": [],
+            "watch": [],
+            "order": [],
+        }
         self.simulation = Simulation(
-            seed, {"project": project.run, "dispatch": dispatch.run, "deliver": self.deliver}
+            seed,
+            {
+                "project": project.run,
+                "dispatch": dispatch.run,
+                "deliver": self.deliver,
+                "sweep": lambda _, hub: {"requeued": parked.sweep(hub)},
+            },
         )
         self.tries: dict[str, int] = {}
 
     def deliver(self, event: dict[str, Any], hub: Hub) -> dict[str, Any]:
-        hands = Hands(self.send, self.simulation.rng, self.sleep, lambda: 0.0)
+        hands = Hands(
+            self.send, self.simulation.rng, self.sleep, lambda: 0.0, linger=lambda *_: None
+        )
         return deliver(event["Records"], Courier(hub, hands))
 
     def sleep(self, seconds: float) -> None:
@@ -64,11 +78,18 @@ class Run:
 def whole_run(seed: int) -> Run:
     run = Run(seed)
     table = table_of(run.simulation.hub)
-    for name, batch in (("good", None), ("list", {"max_records": 7}), ("dead", None)):
+    records = {"types": ["measurement.*", "event.*", "alert.*", "device.*"]}
+    for name, batch, wanted in (
+        ("good", None, records),
+        ("list", {"max_records": 7}, records),
+        ("dead", None, records),
+        ("order", None, records),
+        ("watch", None, {"types": ["integration.*"]}),
+    ):
         config = {"url": f"https://{name}/"}
-        integrations.save(
-            table, Integration(f"int_{name}", "t", name, "webhook", 0, config, batch=batch)
-        )
+        ordering = "device" if name == "order" else "none"
+        found = Integration(f"int_{name}", "t", name, "webhook", 0, config, wanted, batch, ordering)
+        integrations.save(table, found)
     for number in range(12):
         device = f"haltian:d{number % 3}"
         at = AT + number * 1000
@@ -99,18 +120,36 @@ def test_every_change_arrives_under_one_id_whatever_happens(
     ids = {
         name: {(e["type"], _what(e)): set[str]() for e in events}
         for name, events in run.got.items()
+        if name != "watch"
     }
-    for name, events in run.got.items():
-        for event in events:
+    for name in ids:
+        for event in run.got[name]:
             ids[name][event["type"], _what(event)].add(event["id"])
     assert all(len(found) == 1 for kind in ids.values() for found in kind.values())
-    assert ids["good"] == ids["list"]
+    assert ids["good"] == ids["list"] == ids["order"]
+    assert _in_order(run)
     kinds = [kind for kind, _ in ids["good"]]
     assert kinds.count("measurement.recorded") == 24
     assert kinds.count("event.occurred") == 3
     assert kinds.count("device.registered") == 3
     assert kinds.count("alert.raised") == kinds.count("alert.cleared") == 3
+    failing = [e for e in run.got["watch"] if e["subject"] == "int_dead"]
+    assert {e["type"] for e in failing} == {"integration.failing"}
+    assert len({e["id"] for e in failing}) == 1
     assert _dead(run) == {e["id"] for e in run.got["good"]}
+
+
+def _in_order(run: Run) -> bool:
+    """Say whether each device's measurements came in the order of their commits, repeats apart."""
+    for device in ("haltian:d0", "haltian:d1", "haltian:d2"):
+        came = dict.fromkeys(
+            e["data"]["value"]
+            for e in run.got["order"]
+            if e["subject"] == device and e["type"].startswith("measurement.")
+        )
+        if list(came) != sorted(came):
+            return False
+    return True
 
 
 def _what(event: dict[str, Any]) -> str:

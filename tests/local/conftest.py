@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
-from infra.local import emulator, provision, template
-from infra.local.files import Folder
+from infra.local import daemon, emulator, provision, template
+from infra.local.files import Folder, read_json
 
 
 class Session(boto3.Session):
@@ -40,3 +41,11 @@ def prefix() -> str:
 @pytest.fixture
 def provisioned(aws: Session, prefix: str) -> provision.Provisioned:
     return provision.provision(aws, template.load(), prefix)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    left = read_json(tmp_path / ".local" / "aws.json")
+    if left:
+        daemon.end(left["pid"], "ministack")

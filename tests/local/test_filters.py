@@ -73,3 +73,20 @@ def test_the_template_s_filters_are_known() -> None:
     for function in ("Project", "Dispatch"):
         test = filters.compiled(template.load().event_source(function, EventSource()).filters)
         assert test(RECORD)
+
+
+@pytest.mark.parametrize(
+    ("sort_key", "wanted"),
+    [("P#measurements", {"Project"}), ("H#2026-11-21T04", set()), ("STATE", set())],
+)
+def test_what_is_noticed_of_a_connection_starts_only_who_reads_it(
+    sort_key: str, wanted: set[str]
+) -> None:
+    record = {"eventName": "MODIFY", "dynamodb": {"Keys": {"sk": {"S": sort_key}}}}
+    found = {
+        function
+        for function in ("Project", "Dispatch")
+        if filters.compiled(template.load().event_source(function, EventSource()).filters)(record)
+    }
+
+    assert found == wanted

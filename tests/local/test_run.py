@@ -2,86 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from chalicelib import vendors
 from infra.local import daemon
-from infra.local.files import read_json
 from infra.local.run import main
-from tests.local.publishing import client
+from tests.local.runs import Run, post, publish, running
 from tests.local.waiting import until
-
-ROOT = Path(__file__).parents[2]
-FREE = {"PORT": "0", "MQTT_PORT": "0", "MQTT_BROKER": "embedded", "SAMPLES": "0"}
-
-
-class Run:
-    """One ``make run`` in a folder."""
-
-    def __init__(self, folder: Path, **switches: str) -> None:
-        environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith("AWS_") and name not in {"STATE", "RETRY_SCHEDULE"}
-        }
-        self.folder = folder
-        self.output = folder / "output"
-        with self.output.open("w") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "infra.local"],
-                cwd=folder,
-                env={**environment, **FREE, "PYTHONPATH": str(ROOT), **switches},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-
-    def ready(self) -> dict[str, Any]:
-        def said() -> bool:
-            assert self.process.poll() is None, self.output.read_text()
-            return bool((read_json(path) or {}).get("pid") == self.process.pid)
-
-        path = self.folder / ".local" / "hub.json"
-        until(said, within=60)
-        hub: dict[str, Any] = read_json(path)
-        return hub
-
-    def end(self, how: signal.Signals = signal.SIGINT) -> int:
-        self.process.send_signal(how)
-        return self.process.wait(30)
-
-    def refused(self) -> str:
-        assert self.process.wait(30) == 2
-        (*_, line) = self.output.read_text().strip().splitlines()
-        return line
-
-
-@contextmanager
-def running(folder: Path, **switches: str) -> Iterator[tuple[Run, dict[str, Any]]]:
-    run = Run(folder, **switches)
-    try:
-        yield run, run.ready()
-    finally:
-        if run.process.poll() is None:
-            assert run.end() == 0
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path
-    left = read_json(tmp_path / ".local" / "aws.json")
-    if left:
-        daemon.end(left["pid"], "ministack")
 
 
 def devices(hub: dict[str, Any]) -> list[str]:
@@ -91,17 +25,6 @@ def devices(hub: dict[str, Any]) -> list[str]:
         trust_env=False,
     )
     return [each["id"] for each in answer.json()["data"]]
-
-
-def send(hub: dict[str, Any], vendor: str, body: Any) -> None:
-    connection = hub["connections"][vendor]
-    answer = httpx.post(
-        connection["webhook_url"],
-        json=body,
-        headers={"authorization": f"Bearer {connection['secret']}"},
-        trust_env=False,
-    )
-    assert answer.status_code == 202
 
 
 def haltian(device: str) -> dict[str, Any]:
@@ -114,15 +37,15 @@ def test_samples_come_out_as_records_and_verified_deliveries(folder: Path) -> No
         known = {each.split(":")[0] for each in devices(hub)}
         output = run.output.read_text()
 
-    vendors = {"soundsensing", "viziosense", "haltian", "lightelligence", "relayr"}
-    assert set(hub["connections"]) == vendors
-    assert known == vendors
-    assert set(counts["by_vendor"]) == vendors
+    expected = set(vendors.names())
+    assert set(hub["connections"]) == expected
+    assert known == expected
+    assert set(counts["by_vendor"]) == expected
     assert counts["refused"] == 0
     assert set(hub) == {
         "url", "api_key", "root_key", "pid", "mqtt", "receiver", "connections", "aws"
     }  # fmt: skip
-    for vendor in vendors:
+    for vendor in expected:
         assert set(hub["connections"][vendor]) == {
             "id", "webhook_url", "secret", "mqtt_topic_prefix"
         }  # fmt: skip
@@ -137,11 +60,8 @@ def test_a_killed_hub_loses_nothing_and_goes_on(folder: Path) -> None:
     first = Run(folder)
     before = first.ready()
     mode = (folder / ".local" / "hub.json").stat().st_mode
-    send(before, "haltian", haltian("A"))
-    with client(before["mqtt"]["port"]) as publisher:
-        prefix = before["connections"]["haltian"]["mqtt_topic_prefix"].rstrip("/")
-        body = json.dumps(haltian("B"))
-        publisher.publish(f"{prefix}/x", body, qos=1).wait_for_publish(10)
+    post(before["connections"]["haltian"], haltian("A"))
+    publish(before["mqtt"]["port"], before["connections"]["haltian"], "x", haltian("B"))
     first.process.kill()
     first.process.wait()
 
@@ -159,7 +79,7 @@ def test_a_killed_hub_loses_nothing_and_goes_on(folder: Path) -> None:
 
 def test_state_is_kept_between_clean_runs(folder: Path) -> None:
     with running(folder, STATE="kept") as (_, before):
-        send(before, "haltian", haltian("A"))
+        post(before["connections"]["haltian"], haltian("A"))
     with running(folder, STATE="kept") as (_, after):
         until(lambda: devices(after) == ["haltian:A"], within=40)
 

@@ -30,6 +30,7 @@ def test_all_of_them_are_read() -> None:
             "SAMPLES": "0",
             "RETRY_SCHEDULE": "2,4.5",
             "PRIVATE_TARGETS": "refuse",
+            "EXAMPLE_VENDOR": "1",
             "MQTT_BROKER": "embedded",
         }
     )
@@ -41,6 +42,7 @@ def test_all_of_them_are_read() -> None:
         samples=False,
         retry_schedule="2,4.5",
         private_targets="refuse",
+        example_vendor=True,
         mqtt_broker="embedded",
     )
 
@@ -60,6 +62,7 @@ def test_localhost_is_an_address_so_that_buckets_need_no_names() -> None:
         ("PORT", "٣"),
         ("MQTT_PORT", "1.5"),
         ("SAMPLES", "yes"),
+        ("EXAMPLE_VENDOR", "yes"),
         ("RETRY_SCHEDULE", "1,x"),
         ("RETRY_SCHEDULE", "0"),
         ("PRIVATE_TARGETS", "all"),

@@ -63,13 +63,21 @@ def test_a_binary_attribute_of_a_stream_event_comes_as_base64_text() -> None:
 def test_remembering_twice_changes_nothing_and_keeps_the_first_provenance(
     aws: FakeAws, table: Table
 ) -> None:
-    table.remember(HERE, {"d": b"1"}, {"p": "first"})
-    table.remember(HERE, {"d": b"1"}, {"p": "second"})
+    stood = [table.remember(HERE, {"d": b"1"}, {"p": "first"})]
+    stood.append(table.remember(HERE, {"d": b"1"}, {"p": "second"}))
     once = len(aws.dynamodb.stream)
-    table.remember(HERE, {"d": b"2"}, {"p": "third"})
+    stood.append(table.remember(HERE, {"d": b"2"}, {"p": "third"}))
 
+    assert stood == [False, True, False]
     assert once == 1
     assert table.get(HERE) == {"pk": "p", "sk": "s", "d": b"2", "p": "first"}
+
+
+def test_numbers_are_added_up_beside_what_is_the_latest(table: Table) -> None:
+    table.add(HERE, {"a.b": 2}, {"at": 1})
+    table.add(HERE, {"a.b": 3, "c": 1}, {"at": 2})
+
+    assert table.get(HERE) == {"pk": "p", "sk": "s", "a.b": 5, "c": 1, "at": 2}
 
 
 def test_what_was_not_read_is_not_overwritten(table: Table) -> None:

@@ -77,7 +77,7 @@ class FakeDynamoDB:
         return {}
 
     def update_item(self, **request: Any) -> Item:
-        """Apply ``SET #a = :a, #b = if_not_exists(#b, :b)``."""
+        """Apply ``SET #a = :a, #b = if_not_exists(#b, :b) ADD #c :c``."""
         self.faults.before("UpdateItem")
         old = self._get(request["Key"])
         _check(request, old, "UpdateItem")
@@ -86,16 +86,23 @@ class FakeDynamoDB:
         expression = request["UpdateExpression"]
         if not expression.startswith("SET "):
             raise NotImplementedError(expression)
-        for term in re.split(r",\s*(?![^(]*\))", expression[4:]):
+        setting, _, adding = expression[4:].partition(" ADD ")
+        for term in re.split(r",\s*(?![^(]*\))", setting):
             name, value = (part.strip() for part in term.split("=", 1))
             keep = re.fullmatch(r"if_not_exists\((#\w+),\s*(:\w+)\)", value)
             if keep:
                 item.setdefault(names[name], values[keep[2]])
             else:
                 item[names[name]] = values[value]
+        for term in filter(None, adding.split(", ")):
+            name, value = term.split()
+            total = int(item.get(names[name], {"N": "0"})["N"]) + int(values[value]["N"])
+            item[names[name]] = {"N": str(total)}
         self._set(item, old)
         self.faults.after("UpdateItem")
-        return {}
+        if request.get("ReturnValues") != "UPDATED_OLD" or old is None:
+            return {}
+        return {"Attributes": {n: old[n] for n in names.values() if n in old}}
 
     def delete_item(self, **request: Any) -> Item:
         """Remove an item."""
@@ -127,6 +134,23 @@ class FakeDynamoDB:
         self.faults.after("BatchGetItem")
         rest = {name: {**wanted, "Keys": later}} if later else {}
         return {"Responses": {name: found}, "UnprocessedKeys": rest}
+
+    def batch_write_item(self, **request: Any) -> Item:
+        """Write many items; whoever sends one twice is refused, as AWS does."""
+        self.faults.before("BatchWriteItem")
+        ((name, wanted),) = request["RequestItems"].items()
+        keys = [
+            (w["PutRequest"]["Item"]["pk"]["S"], w["PutRequest"]["Item"]["sk"]["S"]) for w in wanted
+        ]
+        if len(set(keys)) != len(keys) or not 0 < len(keys) <= 25:
+            raise error("ValidationException", "BatchWriteItem")
+        later = [write for write in wanted if self.faults.refuses("BatchWriteItem")]
+        for write in wanted:
+            if write not in later:
+                item = write["PutRequest"]["Item"]
+                self._set(item, self._get(item))
+        self.faults.after("BatchWriteItem")
+        return {"UnprocessedItems": {name: later} if later else {}}
 
     def query(self, **request: Any) -> Item:
         """Read a range of a partition or of an index."""
@@ -226,6 +250,17 @@ class FakeMessage:
     body: str
     visible_at: int
     received: int = 0
+    group: str | None = None
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """What Lambda tells of it."""
+        found = {"ApproximateReceiveCount": str(self.received)}
+        return found | ({"SequenceNumber": self.id[1:].zfill(20)} if self.group else {})
+
+
+_SAME_FOR = 300_000
+"""Milliseconds for which a queue that keeps order knows a message again."""
 
 
 class FakeSQS:
@@ -236,6 +271,7 @@ class FakeSQS:
         self.clock = clock
         self.queues: dict[str, dict[str, FakeMessage]] = {}
         self._ids = itertools.count()
+        self._sent: dict[tuple[str, str], int] = {}
 
     def send_message_batch(self, **request: Any) -> Item:
         """Put up to ten messages on a queue; the hook may refuse single entries."""
@@ -248,8 +284,16 @@ class FakeSQS:
             identity = f"m{next(self._ids)}"
             visible = self.clock() + entry.get("DelaySeconds", 0) * 1000
             queue = self.queues.setdefault(request["QueueUrl"], {})
-            queue[identity] = FakeMessage(identity, entry["MessageBody"], visible)
             done.append({"Id": entry["Id"], "MessageId": identity})
+            group = None
+            if request["QueueUrl"].endswith(".fifo"):
+                group, same = entry["MessageGroupId"], entry["MessageDeduplicationId"]
+                if "DelaySeconds" in entry:
+                    raise error("InvalidParameterValue", "SendMessageBatch")
+                if self.clock() - self._sent.get((group, same), -_SAME_FOR) < _SAME_FOR:
+                    continue
+                self._sent[group, same] = self.clock()
+            queue[identity] = FakeMessage(identity, entry["MessageBody"], visible, group=group)
         self.faults.after("SendMessageBatch")
         return {"Successful": done, "Failed": failed}
 
@@ -261,10 +305,49 @@ class FakeSQS:
             raise error("InternalError", "SendMessage")
         return {"MessageId": answer["Successful"][0]["MessageId"]}
 
+    def receive_message(self, **request: Any) -> Item:
+        """Take messages off a queue for a while; the handle is the message's id."""
+        self.faults.before("ReceiveMessage")
+        found = self.visible(request["QueueUrl"])[: request["MaxNumberOfMessages"]]
+        for message in found:
+            message.received += 1
+            message.visible_at = self.clock() + request["VisibilityTimeout"] * 1000
+        self.faults.after("ReceiveMessage")
+        messages = [{"MessageId": m.id, "ReceiptHandle": m.id, "Body": m.body} for m in found]
+        return {"Messages": messages} if messages else {}
+
+    def delete_message_batch(self, **request: Any) -> Item:
+        """Remove messages that were received."""
+        self.faults.before("DeleteMessageBatch")
+        for entry in request["Entries"]:
+            self.queues[request["QueueUrl"]].pop(entry["ReceiptHandle"], None)
+        self.faults.after("DeleteMessageBatch")
+        return {"Successful": [{"Id": entry["Id"]} for entry in request["Entries"]]}
+
+    def change_message_visibility_batch(self, **request: Any) -> Item:
+        """Say when messages that were received are visible again."""
+        self.faults.before("ChangeMessageVisibilityBatch")
+        for entry in request["Entries"]:
+            message = self.queues[request["QueueUrl"]].get(entry["ReceiptHandle"])
+            if message is not None:
+                message.visible_at = self.clock() + entry["VisibilityTimeout"] * 1000
+        self.faults.after("ChangeMessageVisibilityBatch")
+        return {"Successful": [{"Id": entry["Id"]} for entry in request["Entries"]]}
+
     def visible(self, url: str) -> list[FakeMessage]:
         """Return the messages of a queue that may be received now."""
         now = self.clock()
-        return [m for m in self.queues.get(url, {}).values() if m.visible_at <= now]
+        return [m for m in self.next(url) if m.visible_at <= now]
+
+    def next(self, url: str) -> list[FakeMessage]:
+        """Return the messages of a queue that will be received next: of each group only the first."""
+        messages = self.queues.get(url, {}).values()
+        if not url.endswith(".fifo"):
+            return list(messages)
+        first: dict[str | None, FakeMessage] = {}
+        for message in messages:
+            first.setdefault(message.group, message)
+        return list(first.values())
 
 
 class FakeS3:

@@ -19,10 +19,13 @@ from chalicelib.config import Config
 from tests.support.fake_aws import Clock, FakeAws, FakeMessage, Faults, error
 
 INBOUND, DELIVERIES, DEAD = "inbound", "deliveries", "dead"
+ORDERED = "ordered.fifo"
 CONFIG = Config(
-    "hub", INBOUND, DELIVERIES, DEAD, "archive", retry_schedule=(1, 2, 4), keep_all=True
+    "hub", INBOUND, DELIVERIES, DEAD, "archive", ORDERED, retry_schedule=(1, 2, 4), keep_all=True
 )
 VISIBILITY = 30_000
+SWEEP = 60_000
+_STEPS = 2000
 Handler = Callable[[dict[str, Any], Hub], dict[str, Any]]
 
 
@@ -123,23 +126,26 @@ class Simulation:
         """Let handlers run, under faults, until nothing is left to do; then without faults."""
         self.faults.rate = self.rate
         self.faults.armed = True
-        for step in range(400):
-            if step == 300:
+        for step in range(_STEPS):
+            if step == _STEPS * 3 // 4:
                 self.faults.rate = 0.0
             work = self._work()
-            if not work:
-                if not self._waiting():
-                    self.faults.rate = 0.0
-                    self.faults.armed = False
-                    return
-                self.clock.forward(VISIBILITY)
-                continue
-            self.rng.choice(work)()
+            if work:
+                self.rng.choice(work)()
+            elif visible_at := self._waiting():
+                self.clock.now = max(self.clock() + 1, min(visible_at))
+            elif self._parked():
+                self.clock.forward(SWEEP)
+                self._invoke("sweep", {})
+            else:
+                self.faults.rate = 0.0
+                self.faults.armed = False
+                return
         raise AssertionError(f"seed {self.seed}: work never ends")
 
     def _work(self) -> list[Callable[[], None]]:
         work: list[Callable[[], None]] = []
-        for name, url in (("normalize", INBOUND), ("deliver", DELIVERIES)):
+        for name, url in (("normalize", INBOUND), ("deliver", DELIVERIES), ("deliver", ORDERED)):
             if name in self.handlers and self.aws.sqs.visible(url):
                 work.append(lambda name=name, url=url: self._queue(name, url))  # type: ignore[misc]
         end = len(self.aws.dynamodb.stream)
@@ -148,13 +154,22 @@ class Simulation:
                 work.append(lambda name=name: self._stream(name))  # type: ignore[misc]
         return work
 
-    def _waiting(self) -> bool:
-        return any(self.aws.sqs.queues.get(url) for url in (INBOUND, DELIVERIES))
+    def _waiting(self) -> list[int]:
+        """Return when the messages of all queues may be received."""
+        urls = (INBOUND, DELIVERIES, ORDERED)
+        return [message.visible_at for url in urls for message in self.aws.sqs.next(url)]
+
+    def _parked(self) -> bool:
+        """Say whether the table holds deliveries that a sweep will bring back."""
+        if "sweep" not in self.handlers:
+            return False
+        items = (i for some in self.aws.dynamodb.items.values() for i in some.values())
+        return any(i.get("g2pk", {"S": ""})["S"].startswith(("DUE#", "LANES")) for i in items)
 
     def _queue(self, name: str, url: str) -> None:
         messages = self.aws.sqs.visible(url)
         self.rng.shuffle(messages)
-        batch = messages[: self.rng.randint(1, 10)]
+        batch = messages[: 1 if url == ORDERED else self.rng.randint(1, 10)]
         for message in batch:
             message.received += 1
             message.visible_at = self.clock() + VISIBILITY
@@ -195,7 +210,7 @@ def _message(message: FakeMessage, url: str) -> dict[str, Any]:
         "messageId": message.id,
         "receiptHandle": message.id,
         "body": message.body,
-        "attributes": {"ApproximateReceiveCount": str(message.received)},
+        "attributes": message.attributes,
         "messageAttributes": {},
         "md5OfBody": "",
         "eventSource": "aws:sqs",

@@ -17,7 +17,11 @@ from chalicelib.model.times import to_rfc3339
 from chalicelib.security import new_id
 from chalicelib.store import integrations
 from chalicelib.store.integrations import Integration
+from chalicelib.store.jobs import Job
 from chalicelib.store.table import ConflictError
+
+_SOON = 2
+"""Seconds within which a deletion is through."""
 
 
 def create(call: Call) -> Any:
@@ -75,8 +79,12 @@ def change(call: Call) -> Any:
 
 
 def delete(call: Call) -> None:
-    """Delete an integration: nothing is sent to it any more."""
-    integrations.remove(call.table, call.tenant, existing(call).id)
+    """Delete an integration: nothing is sent to it any more, and what is pending is cancelled."""
+    integration = existing(call)
+    job = Job(new_id("job"), call.tenant, integration.id, "cancel", call.hub.now())
+    # First the job, which looks a little later whether we came to delete it.
+    outbox.begin(call.hub, job, delay=_SOON)
+    integrations.remove(call.table, call.tenant, integration.id)
 
 
 def rotate(call: Call) -> Any:
@@ -186,6 +194,8 @@ def _json(integration: Integration) -> dict[str, Any]:
         "filter": dict(integration.filter),
         "batch": dict(integration.batch) if integration.batch is not None else None,
         "ordering": integration.ordering,
+        "concurrency": integration.concurrency,
+        "rate_limit": dict(integration.rate_limit) if integration.rate_limit else None,
         "enabled": integration.enabled,
         "disabled": dict(integration.disabled) if integration.disabled else None,
         "created_at": to_rfc3339(integration.created_at),

@@ -9,6 +9,7 @@ from chalicelib.api import parameters
 from chalicelib.api.calls import Call
 from chalicelib.api.problems import ProblemError, not_found
 from chalicelib.api.routes.connections import existing
+from chalicelib.model.times import from_rfc3339
 from chalicelib.store import renormalizations
 from chalicelib.store.renormalizations import Renormalization
 
@@ -16,16 +17,16 @@ from chalicelib.store.renormalizations import Renormalization
 def begin(call: Call) -> Any:
     """Begin to put archived payloads through again, or to say what that would change."""
     connection = existing(call)
-    given = call.given()
-    parameters.check_range(given)
+    span = {end: from_rfc3339(call.given()[end]) or 0 for end in ("from", "to")}
+    parameters.check_range(span)
     order = renormalizations.begin(
         call.table,
         Renormalization(
             tenant=call.tenant,
             connection_id=connection.id,
             number=0,
-            start=given["from"],
-            end=given["to"],
+            start=span["from"],
+            end=span["to"],
             dry_run=call.body.dry_run,
             requested_at=call.hub.now(),
         ),

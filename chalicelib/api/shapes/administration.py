@@ -8,6 +8,8 @@ from pydantic import BaseModel, Field
 
 from chalicelib.api.shapes import Moment, Shape
 
+JsonType = Literal["string", "number", "boolean", "null", "object", "array"]
+
 
 class Accepted(Shape):
     """Work that was accepted, with an id to follow."""
@@ -31,6 +33,67 @@ class Connection(Shape):
     webhook_url: str
     mqtt_topic_prefix: str
     created_at: Moment
+
+
+class Lag(Shape):
+    """How late items come: arrival minus the vendor's time, in seconds (about; ``null``: unknown)."""
+
+    p50_seconds: float | None
+    p95_seconds: float | None
+
+
+class ItemCounts(Shape):
+    """Items of the last 24 hours, each counted once, by what became of them (about)."""
+
+    accepted: int
+    duplicate: int
+    quarantined: int
+    unknown: int
+
+
+class Drift(Shape):
+    """A change in how a vendor's items look."""
+
+    event_id: str
+    message_type: str
+    path: str = Field(examples=["data.values[].temp"])
+    drift: Literal["new", "missing", "retyped"]
+    types: list[JsonType]
+    before: list[JsonType]
+    at: Moment
+
+
+class MessageField(Shape):
+    """A field of a message type; not every item has an optional one."""
+
+    path: str
+    types: list[JsonType]
+    optional: bool
+
+
+class MessageType(Shape):
+    """A message type of a connection: its fields, and how late its items come."""
+
+    type: str
+    fields: list[MessageField]
+    learning: bool
+    last_seen_at: Moment | None
+    lag: Lag
+    clock_skew_seconds: float | None
+
+
+class ConnectionHealth(Shape):
+    """How a connection does.  Figures are approximate and up to a minute old."""
+
+    connection_id: str
+    vendor: str
+    state: Literal["ok", "silent", "failing", "never"]
+    last_received_at: Moment | None
+    counts: ItemCounts
+    lag: Lag
+    clock_skew_seconds: float | None
+    drift: list[Drift]
+    message_types: list[MessageType]
 
 
 class RenormalizationCounts(Shape):
@@ -81,6 +144,13 @@ class Disabled(Shape):
     reason: str
 
 
+class RateLimit(Shape):
+    """At most so many requests within so many seconds."""
+
+    requests: int
+    seconds: int
+
+
 class Integration(Shape):
     """A downstream subscriber; sensitive members of its config are masked."""
 
@@ -91,6 +161,8 @@ class Integration(Shape):
     filter: dict[str, Any]
     batch: dict[str, Any] | None
     ordering: Literal["none", "device"]
+    concurrency: int
+    rate_limit: RateLimit | None
     enabled: bool
     disabled: Disabled | None
     created_at: Moment
@@ -100,18 +172,46 @@ class IntegrationWithSecret(Integration, Secret):
     """A new downstream subscriber."""
 
 
+class ReplayPreview(Shape):
+    """How many events a replay would deliver; not ``complete``: at least so many."""
+
+    count: int
+    complete: bool
+
+
+class Recovery(Shape):
+    """A replay, retry or redrive: what was asked for and how far it is."""
+
+    id: str
+    integration_id: str
+    kind: Literal["replay", "retry", "redrive"]
+    state: Literal["running", "done", "cancelled"]
+    from_: Moment | None = Field(alias="from")
+    to: Moment | None
+    filter: dict[str, Any] | None
+    since: Moment | None
+    looked_at: int
+    count: int
+    created_at: Moment
+    finished_at: Moment | None
+
+
+class FilterTested(Shape):
+    """What a filter matches of the last hour; not ``complete``: of the part that was looked at."""
+
+    from_: Moment = Field(alias="from")
+    to: Moment
+    looked_at: int
+    matched: int
+    complete: bool
+    data: list[dict[str, Any]]
+
+
 class TenantCreated(Shape):
     """A new tenant and its first key, shown this once."""
 
     id: str
     api_key: str
-
-
-class RateLimit(Shape):
-    """How many requests a key may make."""
-
-    requests: int
-    seconds: int
 
 
 class ApiKey(Shape):

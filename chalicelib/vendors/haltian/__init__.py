@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from chalicelib.model.records import Event, MalformedPayloadError, Record
 from chalicelib.model.times import from_seconds
 from chalicelib.vendors import Adapter, Item, Payload
-from chalicelib.vendors.haltian.messages import READERS, sensor_values
+from chalicelib.vendors.haltian.messages import FIELDS, LISTED, READERS, sensor_values
 from chalicelib.vendors.haltian.rest_answers import alert_history, thing
 
 CARRIERS = frozenset({"tsmGw", "tsmGwTs", "tsmCloudTs", "tsmAp"})
@@ -111,4 +111,10 @@ def _device(body: dict[str, Any], topic: _Topic) -> str:
     raise MalformedPayloadError("tsmTuid is missing or no text")
 
 
-adapter = Adapter(version=1, split=split, normalize=normalize, silent_after=silent_after)
+adapter = Adapter(
+    version=1,
+    split=split,
+    normalize=normalize,
+    silent_after=silent_after,
+    kinds=frozenset(map(str, {*FIELDS, *READERS, *LISTED})) | {"thing", "alerts"},
+)

@@ -192,4 +192,10 @@ def _state(body: dict[str, Any], device: str, settings: Mapping[str, Any]) -> li
     return records
 
 
-adapter = Adapter(version=1, split=split, normalize=normalize, silent_after=silent_after)
+adapter = Adapter(
+    version=1,
+    split=split,
+    normalize=normalize,
+    silent_after=silent_after,
+    kinds=frozenset({"attributes", "configuration", "events", "state"}),
+)

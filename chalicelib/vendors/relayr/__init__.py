@@ -189,4 +189,10 @@ def _severity(settings: Mapping[str, Any], name: str) -> Severity:
     return next((known for known in SEVERITIES if known == stated), "warning")
 
 
-adapter = Adapter(version=1, split=split, normalize=normalize, silent_after=silent_after)
+adapter = Adapter(
+    version=1,
+    split=split,
+    normalize=normalize,
+    silent_after=silent_after,
+    kinds=frozenset({"measurements", "alerts", *_EVENTS}),
+)

@@ -68,4 +68,10 @@ def _item(kind: str, body: Any, path: str) -> Item:
     return Item(kind, body, path, identity)
 
 
-adapter = Adapter(version=1, split=split, normalize=normalize, silent_after=silent_after)
+adapter = Adapter(
+    version=1,
+    split=split,
+    normalize=normalize,
+    silent_after=silent_after,
+    kinds=frozenset(READERS),
+)

@@ -106,4 +106,10 @@ def _envelope(body: dict[str, Any]) -> Envelope:
     return Envelope(stream, application or "", from_seconds(body.get("timestamp")))
 
 
-adapter = Adapter(version=1, split=split, normalize=normalize, silent_after=silent_after)
+adapter = Adapter(
+    version=1,
+    split=split,
+    normalize=normalize,
+    silent_after=silent_after,
+    kinds=frozenset({"keepalive", "alert", *APPLICATIONS}),
+)
