@@ -31,11 +31,13 @@ class Acme:
         (self._folder / "acme").mkdir()
         (self._folder / "acme" / "__init__.py").touch()
         vendors.__path__.append(str(self._folder))
+        vendors.names.cache_clear()
         return self
 
     def __exit__(self, *_: object) -> None:
         vendors.__path__.remove(str(self._folder))
         sys.modules.pop(_MODULE, None)
+        vendors.names.cache_clear()
         vendors.adapter.cache_clear()
 
     def reads(self, reader: Reader, kind: Callable[[dict[str, Any]], str] | None = None) -> None:
