@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse, RemoteDisconnected
 from typing import Any
 
-from chalicelib.deliver.addresses import Resolve, checked, resolve
+from chalicelib.resolution import Resolve, checked, resolve
 from chalicelib.deliver.connections import Connection, connected, secured, tls_context
 from chalicelib.destinations import Request
 from chalicelib.model.addresses import BadTargetError, Target, permitted

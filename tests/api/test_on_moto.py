@@ -24,6 +24,7 @@ from chalicelib.store.table import table_of
 from infra.local import template
 from infra.local.provision import provision
 from tests.support.fake_aws import Clock
+from tests.support.names import Names
 
 ROOT = "root"
 
@@ -72,7 +73,7 @@ def hub() -> Iterator[Hub]:
             "sqs": session.client("sqs"),
             "s3": session.client("s3"),
         }
-        yield Hub(config, clients.__getitem__, Clock())
+        yield Hub(config, clients.__getitem__, Clock(), Names())
 
 
 @pytest.fixture

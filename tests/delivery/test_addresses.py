@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from chalicelib.deliver.addresses import checked, resolve
+from chalicelib.resolution import checked, resolve
 from chalicelib.model.addresses import (
     Address,
     BadTargetError,

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from chalicelib import vendors
+from chalicelib.api import targets
 from chalicelib.api.calls import Call
 from chalicelib.api.problems import invalid, not_found
-from chalicelib.model.addresses import problem
 from chalicelib.model.times import to_rfc3339
 from chalicelib.security import hashed, new_id, new_secret
 from chalicelib.store import connections
@@ -82,7 +82,7 @@ def rotate(call: Call) -> Any:
 def _check(call: Call, given: Mapping[str, Any]) -> None:
     """Refuse a vendor's address that nothing may be sent to."""
     url = given.get("settings", {}).get("base_url")
-    detail = problem(url, call.hub.config.private_targets) if url is not None else None
+    detail = targets.problem(call.hub, url) if url is not None else None
     if detail is not None:
         raise invalid("/settings/base_url", detail)
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from chalicelib import destinations, outbox
+from chalicelib.api import targets
 from chalicelib.api.calls import Call
 from chalicelib.api.problems import FieldError, invalid, invalid_fields, not_found
 from chalicelib.model import matching
@@ -35,6 +36,7 @@ def create(call: Call) -> Any:
         **given,
     )
     _check(call, integration)
+    _check_targets(call, integration)
     integrations.save(call.table, integration)
     return {**_json(integration), "secret": secret}
 
@@ -66,6 +68,8 @@ def change(call: Call) -> Any:
         if given.get("enabled"):
             new = replace(new, disabled=None)
         _check(call, new)
+        if "config" in given:
+            _check_targets(call, new)
         return new
 
     integration = _changed(call, changed)
@@ -141,6 +145,17 @@ def _check(call: Call, integration: Integration) -> None:
     found += [
         FieldError(f"/filter{pointer}", detail)
         for pointer, detail in matching.problems(integration.filter)
+    ]
+    if found:
+        raise invalid_fields(found)
+
+
+def _check_targets(call: Call, integration: Integration) -> None:
+    """Refuse names that lead where nothing may be sent."""
+    found = [
+        FieldError(f"/config{pointer}", detail)
+        for pointer, url in destinations.targets(integration.config)
+        if (detail := targets.problem(call.hub, url)) is not None
     ]
     if found:
         raise invalid_fields(found)
