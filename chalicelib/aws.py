@@ -50,6 +50,11 @@ class Hub:
         """The archive's client."""
         return self._client("s3")  # type: ignore[no-any-return]
 
+    @cached_property
+    def kms(self) -> Any:
+        """The client of what opens the hub's data keys."""
+        return self._client("kms")
+
 
 @cache
 def hub() -> Hub:

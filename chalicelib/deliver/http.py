@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse, RemoteDisconnected
 from typing import Any
 
-from chalicelib.resolution import Resolve, checked, resolve
 from chalicelib.deliver.connections import Connection, connected, secured, tls_context
 from chalicelib.destinations import Request
 from chalicelib.model.addresses import BadTargetError, Target, permitted
+from chalicelib.resolution import Resolve, checked, resolve
 
 READ_LIMIT = 16 * 1024
 EXCERPT_LIMIT = 4 * 1024

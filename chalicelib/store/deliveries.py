@@ -193,6 +193,8 @@ def standing(table: Table, tenant: str, integration_id: str) -> Standing:
     where, pause = integrations.key(tenant, integration_id), _pause(tenant, integration_id)
     found = table.get_many((where, pause), consistent=True)
     integration = integrations.integration_of(found[where]) if where in found else None
+    if integration is not None:
+        integration = integrations.opened(table, integration)
     return Standing(integration, int(found[pause]["until"]) if pause in found else 0)
 
 

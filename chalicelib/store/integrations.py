@@ -1,11 +1,16 @@
-"""Integrations: a tenant's downstream subscribers, each a destination, its config and its filter."""
+"""Integrations: a tenant's downstream subscribers, each a destination, its config and its filter.
+
+Config and signing secrets are stored sealed, whole: a URL may hold a token as well as a header may.
+Who only matches filters does not open them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from chalicelib.store import sealing
 from chalicelib.store.table import VERSION, Key, Plain, Table, pack, unpack
 
 
@@ -26,31 +31,38 @@ class Integration:
     disabled: Mapping[str, Any] | None = None
     """Why the hub disabled it: ``{"at", "reason"}``."""
     secrets: tuple[tuple[str, int | None], ...] = ()
+    sealed: bytes | None = None
+    """Config and secrets as they are stored; once :func:`opened`, ``None``."""
     version: int = 0
 
 
 def find(table: Table, tenant: str, identity: str) -> Integration | None:
-    """Return an integration as it is now, or ``None``."""
+    """Return an integration as it is now, opened, or ``None``."""
     item = table.get(key(tenant, identity))
-    return integration_of(item) if item else None
+    return opened(table, integration_of(item)) if item else None
 
 
 def save(table: Table, integration: Integration) -> None:
-    """Write an integration.  Raises ``ConflictError`` if it changed since it was read."""
+    """Write an opened integration.  Raises ``ConflictError`` if it changed since it was read."""
+    if integration.sealed is not None:
+        raise ValueError("an integration is opened before it is written")
+    secret = {
+        "config": dict(integration.config),
+        "secrets": [list(s) for s in integration.secrets],
+    }
     body = {
         "name": integration.name,
         "kind": integration.kind,
         "created_at": integration.created_at,
-        "config": dict(integration.config),
         "filter": dict(integration.filter),
         "batch": dict(integration.batch) if integration.batch is not None else None,
         "ordering": integration.ordering,
         "enabled": integration.enabled,
         "disabled": dict(integration.disabled) if integration.disabled else None,
-        "secrets": [list(s) for s in integration.secrets],
     }
+    item = {"d": pack(body), "z": sealing.seal(table, _owner(integration), secret)}
     read = {VERSION: integration.version} if integration.version else None
-    table.replace(key(integration.tenant, integration.id), {"d": pack(body)}, read)
+    table.replace(key(integration.tenant, integration.id), item, read)
 
 
 def remove(table: Table, tenant: str, identity: str) -> None:
@@ -59,17 +71,33 @@ def remove(table: Table, tenant: str, identity: str) -> None:
 
 
 def integrations(table: Table, tenant: str) -> list[Integration]:
-    """Return all integrations of a tenant (a tenant has tens, not thousands), newest first."""
+    """Return all integrations of a tenant (tens, not thousands), newest first, none of them opened."""
     found = [integration_of(item) for item in table.walk(_pk(tenant), consistent=True)]
     return sorted(found, key=lambda each: (each.created_at, each.id), reverse=True)
 
 
 def integration_of(item: Mapping[str, Any]) -> Integration:
-    """Return the integration that a stored item holds."""
+    """Return the integration that a stored item holds, not opened."""
     body: Plain = unpack(item["d"])
-    body["secrets"] = tuple((secret, until) for secret, until in body["secrets"])
+    if "z" in item:
+        body["sealed"] = item["z"]
+    else:  # written before anything was sealed
+        body["secrets"] = tuple((secret, until) for secret, until in body["secrets"])
     tenant = item["pk"].split("#")[1]
     return Integration(id=item["sk"], tenant=tenant, version=int(item[VERSION]), **body)
+
+
+def opened(table: Table, integration: Integration) -> Integration:
+    """Return an integration with its config and its signing secrets."""
+    if integration.sealed is None:
+        return integration
+    secret = sealing.unseal(table, _owner(integration), integration.sealed)
+    secrets = tuple((each, until) for each, until in secret["secrets"])
+    return replace(integration, config=secret["config"], secrets=secrets, sealed=None)
+
+
+def _owner(integration: Integration) -> tuple[str, str, str]:
+    return "integration", integration.tenant, integration.id
 
 
 def _pk(tenant: str) -> str:

@@ -67,11 +67,13 @@ def hub() -> Iterator[Hub]:
             made.queues["DeliveriesDeadLetters"].url,
             made.bucket,
             hashed(ROOT),
+            made.secrets_key,
         )
         clients: dict[str, Any] = {
             "dynamodb": session.client("dynamodb"),
             "sqs": session.client("sqs"),
             "s3": session.client("s3"),
+            "kms": session.client("kms"),
         }
         yield Hub(config, clients.__getitem__, Clock(), Names())
 

@@ -6,7 +6,6 @@ from ipaddress import ip_address
 
 import pytest
 
-from chalicelib.resolution import checked, resolve
 from chalicelib.model.addresses import (
     Address,
     BadTargetError,
@@ -16,6 +15,7 @@ from chalicelib.model.addresses import (
     refusal,
     target,
 )
+from chalicelib.resolution import checked, resolve
 
 REFUSED = [
     # loopback, in every spelling that some parser takes for 127.0.0.1

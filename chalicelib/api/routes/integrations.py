@@ -49,7 +49,8 @@ def list_integrations(call: Call) -> Any:
         found = [each for each in found if _place(each) < behind]
     page = found[: call.limit]
     after = _place(page[-1]) if len(found) > call.limit else None
-    return call.page([_json(each) for each in page], after)
+    rows = [_json(integrations.opened(call.table, each)) for each in page]
+    return call.page(rows, after)
 
 
 def read(call: Call) -> Any:
