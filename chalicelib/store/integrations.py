@@ -16,22 +16,25 @@ from chalicelib.store.table import VERSION, Key, Plain, Table, pack, unpack
 
 @dataclass(frozen=True, slots=True)
 class Integration:
-    """One subscriber.  ``secrets`` are (signing secret, moment in ms at which it ends or ``None``)."""
+    """One subscriber.
+
+    ``secrets`` are (signing secret, moment in ms at which it ends or ``None``), the newest first.
+    """
 
     id: str
     tenant: str
     name: str
     kind: str
     created_at: int
-    config: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     filter: Mapping[str, Any] = field(default_factory=dict)
     batch: Mapping[str, Any] | None = None
     ordering: str = "none"
     enabled: bool = True
     disabled: Mapping[str, Any] | None = None
     """Why the hub disabled it: ``{"at", "reason"}``."""
-    secrets: tuple[tuple[str, int | None], ...] = ()
-    sealed: bytes | None = None
+    secrets: tuple[tuple[str, int | None], ...] = field(default=(), repr=False)
+    sealed: bytes | None = field(default=None, repr=False)
     """Config and secrets as they are stored; once :func:`opened`, ``None``."""
     version: int = 0
 

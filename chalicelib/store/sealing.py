@@ -88,7 +88,7 @@ class _Keys:
         return self._opened[number]
 
     def _outdated(self) -> bool:
-        return self._table.hub.now() - self._newest >= _YEAR
+        return not self._newest or self._table.hub.now() - self._newest >= _YEAR
 
     def _look(self) -> None:
         rows, _ = self._table.query(
