@@ -192,14 +192,14 @@ def _host(text: str) -> tuple[str, Address | None]:
         host = host[1:-1]
         if ":" not in host:
             raise BadTargetError("only an IPv6 address has brackets")
-    address = literal(host)
-    if address is not None:
-        return str(address), address
-    if not host.isascii():
+    if not host.isascii():  # first of all: what IDNA drops (a soft hyphen) may hide an address
         try:
             host = host.encode("idna").decode()
         except UnicodeError:
             raise BadTargetError("not a host name") from None
+    address = literal(host)
+    if address is not None:
+        return str(address), address
     if len(host) > _LONGEST_NAME or not _NAME.fullmatch(host):
         raise BadTargetError("not a host name")
     return host.removesuffix("."), None
