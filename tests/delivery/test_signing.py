@@ -1,19 +1,32 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import time
+from collections.abc import Mapping
 
 import pytest
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from chalicelib.deliver import signing
 from chalicelib.deliver.courier import Courier, Hands
 from chalicelib.deliver.entry import deliver
 from chalicelib.deliver.http import Sender
+from chalicelib.security import new_signing_secret, verifying_key
 from tests.support.endpoint import Endpoint
 from tests.support.world import QUEUE, Middle, World, event, record
 
+# The asymmetric vector of the Svix server, the reference of Standard Webhooks' v1a.
+PRIVATE_KEY = (
+    "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg=="
+)
+PUBLIC_KEY = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="
+SIGNATURE = (
+    "v1a,hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg=="
+)
 OLD, NEW = (f"whsec_{base64.b64encode(bytes([n]) * 32).decode()}" for n in (1, 2))
 
 
@@ -35,6 +48,51 @@ def test_a_secret_whose_overlap_is_over_signs_no_more() -> None:
 
     with pytest.raises(WebhookVerificationError):
         Webhook(OLD).verify(b"{}", dict(headers))
+
+
+def verify_v1a(public_key: str, body: bytes, headers: Mapping[str, str]) -> None:
+    """Verify as the specification says: any of the signatures, over id, timestamp and body."""
+    key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key.removeprefix("whpk_")))
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    for each in headers["webhook-signature"].split(" "):
+        version, signature = each.split(",")
+        if version == "v1a":
+            with contextlib.suppress(InvalidSignature):
+                key.verify(base64.b64decode(signature), signed)
+                return
+    raise InvalidSignature
+
+
+def test_an_asymmetric_signature_is_that_of_the_reference() -> None:
+    body = b'{"test": 2432232314}'
+
+    headers = signing.headers(
+        "msg_p5jXN8AQM9LWM0D4loKWxJek", body, [(PRIVATE_KEY, None)], 1_614_265_330_999
+    )
+
+    assert headers["webhook-signature"] == SIGNATURE
+    assert verifying_key(PRIVATE_KEY) == PUBLIC_KEY
+    verify_v1a(PUBLIC_KEY, body, headers)
+
+
+def test_a_new_key_pair_signs_what_its_public_half_verifies() -> None:
+    secret = new_signing_secret("ed25519")
+    headers = signing.headers("id1", b"body", [(secret, None)], 0)
+
+    verify_v1a(verifying_key(secret), b"body", headers)
+    for other, body in ((PUBLIC_KEY, b"body"), (verifying_key(secret), b"bodY")):
+        with pytest.raises(InvalidSignature):
+            verify_v1a(other, body, headers)
+
+
+def test_an_hmac_library_verifies_beside_an_asymmetric_signature() -> None:
+    now = time.time_ns() // 1_000_000
+
+    headers = signing.headers("id1", b"{}", [(OLD, now + 1000), (PRIVATE_KEY, None)], now)
+
+    assert [each.split(",")[0] for each in headers["webhook-signature"].split()] == ["v1a", "v1"]
+    Webhook(OLD).verify(b"{}", dict(headers))
+    verify_v1a(PUBLIC_KEY, b"{}", headers)
 
 
 @pytest.mark.parametrize("batch", [None, {"max_records": 3}])
