@@ -38,7 +38,9 @@ ONCE = re.compile(r"whsec_[\w+/=]+|whsk_[\w+/=]+")
 @pytest.fixture
 def hub(aws: FakeAws, names: Names) -> Hub:
     """A hub that may send to loopback and gives up at once."""
-    config = Config("hub", "inbound", "deliveries", "dead", "archive", "ordered.fifo", hashed(ROOT_KEY))
+    config = Config(
+        "hub", "inbound", "deliveries", "dead", "archive", "ordered.fifo", hashed(ROOT_KEY)
+    )
     config = replace(config, private_targets="loopback", retry_schedule=(1,))
     return Hub(config, aws.client, aws.clock, names)
 
@@ -176,13 +178,14 @@ def test_no_refusal_repeats_a_secret(planted: Planted, logged: Callable[[], str]
         body = {"name": "x", "kind": "webhook", "config": good | wrong}
         assert planted.call("POST", "/v1/integrations", body)["status"] == 422
         assert planted.call("PATCH", path, {"config": good | wrong})["status"] == 422
-    for method, where, body in (
+    others: list[tuple[str, str, Any]] = [
         ("POST", "/v1/integrations", {"name": ["MARK-a"], "kind": "MARK-b", "config": "MARK-c"}),
         ("POST", "/v1/integrations", b'{"config": {"headers": {"X-Key": "MARK-cut'),
         ("POST", "/v1/connections", {"vendor": "MARK-d", "settings": {"token": "MARK-e"}}),
         ("PATCH", path, {"secrets": ["MARK-f"]}),
-    ):
-        assert planted.call(method, where, body)["status"] >= 400
+    ]
+    for other in others:
+        assert planted.call(*other)["status"] >= 400
     planted.knock("MARK-token")
 
     planted.nothing_shows(logged())
