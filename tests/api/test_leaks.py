@@ -53,11 +53,14 @@ def logged(
     monkeypatch.setenv("LOG_LEVEL", "DEBUG")
     telemetry.logger.cache_clear()
     stream, logger = io.StringIO(), telemetry.logger()
+    before = logger.log_level
+    logger.setLevel("DEBUG")  # one that was made before keeps its level
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logger.registered_formatter)
     logger.addHandler(handler)
     yield lambda: stream.getvalue() + "".join(capsys.readouterr())
     logging.getLogger("tributary").removeHandler(handler)
+    logger.setLevel(before)
     telemetry.logger.cache_clear()
 
 
