@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from chalicelib import archive, queues
 from chalicelib.aws import Hub
@@ -266,3 +267,19 @@ def test_messages_are_received_put_back_and_deleted_alike(embedded: Embedded) ->
         return sorted(each.body for each in taken), [each.body for each in left]
 
     assert pair.same(drained) == (sorted(f"m{n}" for n in range(12)), ["m7"])
+
+
+def test_a_data_key_is_only_opened_in_its_context(embedded: Embedded) -> None:
+    pair, context = Pair(embedded), {"purpose": "a"}
+
+    def ask(hub: Hub) -> Any:
+        made = hub.kms.generate_data_key(
+            KeyId=hub.config.secrets_key, KeySpec="AES_256", EncryptionContext=context
+        )
+        wrapped, plain = made["CiphertextBlob"], made["Plaintext"]
+        with pytest.raises(ClientError) as refused:
+            hub.kms.decrypt(CiphertextBlob=wrapped, EncryptionContext={"purpose": "b"})
+        opened = hub.kms.decrypt(CiphertextBlob=wrapped, EncryptionContext=context)["Plaintext"]
+        return len(plain), opened == plain, refused.value.response["Error"]["Code"]
+
+    assert pair.same(ask) == (32, True, "InvalidCiphertextException")

@@ -241,6 +241,8 @@ def test_only_who_must_may_write(resources: dict[str, Any]) -> None:
     assert writers["sqs:ReceiveMessage"] == {"NormalizeRole", "DeliverRole"}
     assert writers["dynamodb:GetRecords"] == {"ProjectRole", "DispatchRole"}
     assert "dynamodb:Scan" not in writers
+    for action in ("kms:Decrypt", "kms:GenerateDataKey"):
+        assert writers[action] == {"ApiHandlerRole", "DeliverRole"}
 
 
 @pytest.mark.parametrize("function", ["Project", "Dispatch"])
@@ -277,7 +279,7 @@ def test_table_queues_and_bucket_are_defined_once(resources: dict[str, Any]) -> 
 
 
 def test_what_holds_data_outlives_the_stack(resources: dict[str, Any]) -> None:
-    keeps = {"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SQS::Queue"}
+    keeps = {"AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::S3::Bucket", "AWS::SQS::Queue"}
     for name, resource in resources.items():
         if resource["Type"] in keeps:
             policies = resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")
@@ -309,6 +311,7 @@ def test_functions_are_told_what_the_configuration_reads(template: dict[str, Any
         dead_letters_url="DeliveriesDeadLetters",
         bucket="ArchiveBucket",
         ordered_url="OrderedQueue",
+        secrets_key="SecretsKey",
     )
 
 

@@ -128,7 +128,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "PATCH", _INTEGRATION, "admin", "integrations.change", "Change an integration",
-        body="IntegrationPatch", returns="administration.Integration",
+        body="IntegrationPatch", returns="administration.IntegrationChanged",
     ),
     Route(
         "DELETE", _INTEGRATION, "admin", "integrations.delete", "Delete an integration",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
@@ -89,6 +89,16 @@ def declared(fields: Iterable[Field], config: Mapping[str, Any]) -> list[Problem
         if field.required and config.get(name) is None
     ]
     return found
+
+
+def targets(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield every URL that a config names, with its JSON pointer: ``url`` and ``*_url`` at any depth."""
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            for inner, url in targets(value):
+                yield f"/{pointer(name)}{inner}", url
+        elif isinstance(value, str) and (name == "url" or name.endswith("_url")):
+            yield f"/{pointer(name)}", value
 
 
 def masked(fields: Iterable[Field], config: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from chalicelib.security import hashed
 from chalicelib.store import connections
 from chalicelib.store.table import table_of
 from tests.support.fake_aws import Clock, FakeAws
+from tests.support.names import Names
 
 ROOT_KEY = "the root key"
 BASE_URL = "https://hub.example"
@@ -51,7 +52,9 @@ class Caller:
 
     def elsewhere(self) -> Caller:
         """Return the same caller at another process of the hub."""
-        return Caller(self.aws, Hub(CONFIG, self.aws.client, self.clock), self.key)
+        return Caller(
+            self.aws, Hub(CONFIG, self.aws.client, self.clock, self.hub.resolve), self.key
+        )
 
     def send(
         self,
@@ -202,8 +205,13 @@ def aws() -> FakeAws:
 
 
 @pytest.fixture
-def hub(aws: FakeAws) -> Hub:
-    return Hub(CONFIG, aws.client, aws.clock)
+def names() -> Names:
+    return Names()
+
+
+@pytest.fixture
+def hub(aws: FakeAws, names: Names) -> Hub:
+    return Hub(CONFIG, aws.client, aws.clock, names)
 
 
 @pytest.fixture

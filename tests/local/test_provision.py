@@ -46,6 +46,7 @@ def test_the_handlers_are_told_every_resource(provisioned: provision.Provisioned
         "ORDERED_QUEUE_URL": provisioned.queues["OrderedQueue"].url,
         "DEAD_LETTERS_QUEUE_URL": provisioned.queues["DeliveriesDeadLetters"].url,
         "ARCHIVE_BUCKET": provisioned.bucket,
+        "SECRETS_KEY": provisioned.secrets_key,
     }
 
 

@@ -1,4 +1,4 @@
-"""DynamoDB, SQS and S3 in memory, as far as the hub uses them, with a hook at every call.
+"""DynamoDB, SQS, S3 and KMS in memory, as far as the hub uses them, with a hook at every call.
 
 The fakes speak boto3's client methods, so the hub's own code runs unchanged above them, a hundred times
 faster than through botocore.  ``tests/test_fakes.py`` holds them against the embedded AWS.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
 import re
+import secrets
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -387,9 +389,33 @@ class FakeS3:
         return {"Contents": [{"Key": name} for name in found], "IsTruncated": False}
 
 
+class FakeKMS:
+    """Keys that are only wrapped in the context they are bound to: no secret is kept in a test."""
+
+    def __init__(self, faults: Faults) -> None:
+        self.faults = faults
+
+    def generate_data_key(self, **request: Any) -> Item:
+        """Make a data key, plain and wrapped."""
+        self.faults.before("GenerateDataKey")
+        plain = secrets.token_bytes(32)
+        context = json.dumps(request["EncryptionContext"], sort_keys=True).encode()
+        self.faults.after("GenerateDataKey")
+        return {"Plaintext": plain, "CiphertextBlob": context + b"\0" + plain[::-1]}
+
+    def decrypt(self, **request: Any) -> Item:
+        """Unwrap a data key in its context."""
+        self.faults.before("Decrypt")
+        context, _, wrapped = request["CiphertextBlob"].partition(b"\0")
+        if json.loads(context) != request["EncryptionContext"]:
+            raise error("InvalidCiphertextException", "Decrypt")
+        self.faults.after("Decrypt")
+        return {"Plaintext": wrapped[::-1]}
+
+
 @dataclass
 class FakeAws:
-    """All three, with one hook and one clock."""
+    """All four, with one hook and one clock."""
 
     faults: Faults = field(default_factory=Faults)
     clock: Clock = field(default_factory=Clock)
@@ -398,6 +424,7 @@ class FakeAws:
         self.dynamodb = FakeDynamoDB(self.faults, self.clock)
         self.sqs = FakeSQS(self.faults, self.clock)
         self.s3 = FakeS3(self.faults)
+        self.kms = FakeKMS(self.faults)
 
     def client(self, service: str) -> Any:
         """Return the fake of a service, as ``boto3.client`` would."""

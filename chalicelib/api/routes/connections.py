@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from chalicelib.api import targets
 from chalicelib.api.calls import Call
 from chalicelib.api.problems import invalid, not_found
 from chalicelib.api.validation import pointer
-from chalicelib.model.addresses import problem
 from chalicelib.model.metrics import METRICS
 from chalicelib.model.times import to_rfc3339
 from chalicelib.security import hashed, new_id, new_secret
@@ -88,7 +88,7 @@ def _check(call: Call, vendor: str, given: Mapping[str, Any]) -> None:
             unknown = f"neither in GET /v1/catalog/metrics nor {vendor}.<name>"
             raise invalid(pointer("settings", "metric_map", path), unknown)
     url = settings.get("base_url")
-    detail = problem(url, call.hub.config.private_targets) if url is not None else None
+    detail = targets.problem(call.hub, url) if url is not None else None
     if detail is not None:
         raise invalid("/settings/base_url", detail)
 

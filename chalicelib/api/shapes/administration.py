@@ -18,7 +18,7 @@ class Accepted(Shape):
 
 
 class Secret(Shape):
-    """A new secret, shown this once."""
+    """A new secret, shown this once (of an integration that signs by ed25519: its public key)."""
 
     secret: str
 
@@ -165,7 +165,14 @@ class Integration(Shape):
     rate_limit: RateLimit | None
     enabled: bool
     disabled: Disabled | None
+    public_key: str | None
     created_at: Moment
+
+
+class IntegrationChanged(Integration):
+    """A downstream subscriber; with its new secret where the change made one."""
+
+    secret: str = ""
 
 
 class IntegrationWithSecret(Integration, Secret):

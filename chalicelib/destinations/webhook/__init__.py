@@ -17,7 +17,7 @@ BATCH = "application/cloudevents-batch+json"
 _FIELDS = (
     Field("url", "Where requests are posted: an https URL of a public host.", required=True),
     Field("headers", "Headers of every request, such as Authorization.", sensitive=True),
-    Field("signature", "How requests are signed: hmac (the default)."),
+    Field("signature", "How requests are signed: hmac (the default) or ed25519."),
 )
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
@@ -45,8 +45,8 @@ def _check(config: Mapping[str, Any], *, private_targets: str) -> list[Problem]:
         if detail is not None:
             found.append(("/url", detail))
     found += _check_headers(config.get("headers"))
-    if config.get("signature", "hmac") != "hmac":
-        found.append(("/signature", "must be hmac"))
+    if config.get("signature", "hmac") not in ("hmac", "ed25519"):
+        found.append(("/signature", "must be hmac or ed25519"))
     return found
 
 
