@@ -260,7 +260,7 @@ def test_tls_is_spoken_with_the_name_and_checked_against_it(tmp_path: Path) -> N
     def here(_host: str, _port: int, _seconds: float) -> Sequence[Address]:
         return [ipaddress.ip_address("127.0.0.1")]
 
-    def trusting() -> ssl.SSLContext:
+    def trusting(_: object) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=str(authority))
         context.sslsocket_class = tls_context().sslsocket_class
         return context
