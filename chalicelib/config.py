@@ -53,7 +53,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
         private_targets=_one_of(environment, "PRIVATE_TARGETS", ("refuse", "loopback")),
         keep_all=environment.get("KEEP_ALL", "") == "1",
         example_vendor=environment.get("EXAMPLE_VENDOR", "") == "1",
-        account=environment.get("AWS_ACCOUNT", ""),
+        account=environment.get("HUB_ACCOUNT", ""),
         email_sender=environment.get("EMAIL_SENDER", ""),
         sms_sender=environment.get("SMS_SENDER", ""),
         mqtt_prefix=_mqtt_prefix(environment.get("MQTT_PREFIX", "")),

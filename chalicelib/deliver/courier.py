@@ -24,7 +24,6 @@ from chalicelib.deliver.messenger import Messenger
 from chalicelib.deliver.retries import Random
 from chalicelib.deliver.standing import Standings
 from chalicelib.deliver.tally import Tally
-from chalicelib.destinations import Most
 from chalicelib.model.cloudevents import CloudEvent
 from chalicelib.model.times import to_rfc3339
 from chalicelib.outbox import History
@@ -455,9 +454,9 @@ def _next_group(
     integration: Integration, events: Sequence[CloudEvent]
 ) -> tuple[Sequence[CloudEvent], bool]:
     """Return the events of the next request, and whether they go as a list."""
-    if integration.batch is None or integration.kind not in destinations.names():
+    most = destinations.most(integration.kind)
+    if integration.batch is None or most is None:
         return events[:1], False
-    most = destinations.destination(integration.kind).batches or Most(1)
     taken, size = 0, 0
     for event in events[: min(int(integration.batch["max_records"]), most.records)]:
         size += outbox.size_of(event) + 1

@@ -192,6 +192,11 @@ def destination(kind: str) -> Destination:
     return found
 
 
+def most(kind: str) -> Most | None:
+    """Return what one batch may hold; ``None``: one event at a time, or a kind that is no more."""
+    return destination(kind).batches if kind in names() else None
+
+
 def declared(fields: Iterable[Field], config: Mapping[str, Any]) -> list[Problem]:
     """Say which members of a config nobody declared and which required ones are missing."""
     known = {field.name: field for field in fields}

@@ -17,7 +17,7 @@ from jmespath.visitor import TreeInterpreter
 
 LONGEST = 1024
 """Characters of an expression."""
-_BUDGET = 4_000_000
+_BUDGET = 1_000_000
 """Values and characters that one evaluation may make, its own result included."""
 _DEEPEST = 64
 

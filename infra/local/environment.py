@@ -44,6 +44,9 @@ def tell(chosen: Switches, resources: dict[str, str], root_key_sha256: str) -> N
         "PRIVATE_TARGETS": chosen.private_targets,
         "KEEP_ALL": "1",
         "DELIVER_PROCESSES": "1",
+        "EMAIL_SENDER": "tributary@example.com",
+        "SMS_SENDER": "Tributary",
+        "MQTT_PREFIX": "tributary",
         "EXAMPLE_VENDOR": "1" if chosen.example_vendor else "0",
     }
 

@@ -193,7 +193,9 @@ def _documented(request: Request, response: Response) -> None:
             route.shape().model_validate_json(json.dumps(row))
 
 
-CONFIG = Config("hub", "inbound", "deliveries", "dead", "archive", hashed(ROOT_KEY))
+CONFIG = Config(
+    "hub", "inbound", "deliveries", "dead", "archive", hashed(ROOT_KEY), account="999999999999"
+)
 
 
 @pytest.fixture

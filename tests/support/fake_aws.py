@@ -340,7 +340,7 @@ class FakeAws:
         self.sqs = FakeSQS(self.faults, self.clock)
         self.s3 = FakeS3(self.faults)
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, **_: Any) -> Any:
         """Return the fake of a service, as ``boto3.client`` would."""
         return getattr(self, service)
 
