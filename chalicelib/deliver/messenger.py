@@ -5,25 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import destinations
 from chalicelib.deliver import signing
-from chalicelib.deliver.aws_calls import AwsCalls
 from chalicelib.deliver.http import EXCERPT_LIMIT, Outcome, Send
 from chalicelib.deliver.rendering import rendered
 from chalicelib.deliver.tokens import TokenError, Tokens
 from chalicelib.destinations import AwsCall, Request
 from chalicelib.model.arns import external_id
 from chalicelib.model.cloudevents import CloudEvent, identity
-from chalicelib.store import devices
 from chalicelib.store.integrations import Integration
 from chalicelib.store.table import table_of
 
 if TYPE_CHECKING:
     from chalicelib.aws import Hub
+    from chalicelib.deliver.aws_calls import AwsCalls
 
 _UNAUTHORIZED = 401
 _FRESH = 60_000
@@ -40,7 +39,6 @@ class Messenger:
     def __init__(self, hub: Hub, send: Send) -> None:
         self._hub = hub
         self._send = send
-        self._calls = AwsCalls(hub)
         self._tokens = Tokens(send, hub.now)
         self._devices: dict[tuple[str, str], tuple[int, Mapping[str, Any] | None]] = {}
         self._lock = Lock()
@@ -66,12 +64,20 @@ class Messenger:
             shown = _redacted(_shown(message), hidden)[:EXCERPT_LIMIT]
             return Outcome(None, 0, excerpt=shown, unsent="shadow")
         if isinstance(message, AwsCall):
-            return self._calls(message, external_id(integration.tenant, integration.id))
+            with self._lock:
+                calls = self._calls
+            return calls(message, external_id(integration.tenant, integration.id))
         if destinations.destination(integration.kind).signed:
             message = self._signed(integration, message, identity(events, batch=batch))
         outcome, token = self._posted(message)
         hidden |= {token} if token else set()
         return replace(outcome, excerpt=_redacted(outcome.excerpt, hidden), content=b"")
+
+    @cached_property
+    def _calls(self) -> AwsCalls:
+        from chalicelib.deliver.aws_calls import AwsCalls  # noqa: PLC0415 - webhooks make none
+
+        return AwsCalls(self._hub)
 
     def _signed(self, integration: Integration, request: Request, webhook_id: str) -> Request:
         now = self._hub.now()
@@ -114,6 +120,8 @@ class Messenger:
         known = self._devices.get((tenant, device_id))
         if known is not None and 0 <= now - known[0] < _FRESH:
             return known[1]
+        from chalicelib.store import devices  # noqa: PLC0415 - 15 ms that webhooks spare
+
         device, _ = devices.load_device(table_of(self._hub), tenant, device_id)
         shown = device.as_json(None) if device is not None else None
         with self._lock:
