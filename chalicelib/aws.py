@@ -91,6 +91,6 @@ def client(service: str, *, guest: bool = False, **options: Any) -> Any:
         connect_timeout=3,
         read_timeout=15,
         max_pool_connections=32,
-        retries={"mode": "standard", "max_attempts": 1 if guest else 5},
+        retries={"mode": "standard", "max_attempts": 0 if guest else 5},
     )
     return boto3.client(service, config=settings, **options)  # type: ignore[call-overload]

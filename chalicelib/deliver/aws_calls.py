@@ -25,8 +25,8 @@ _SESSION = 3600
 """Seconds of a role's session: more is refused where the hub's own name is a role."""
 _EARLY = 300_000
 """Milliseconds before its end from which a session is not used any more."""
-_MOST = 200
-"""Clients that are kept: each holds some 2 MB."""
+_MOST = 50
+"""Clients that are kept: each holds some MB."""
 _LONGEST_ERROR = 500
 _Key = tuple[str, str, str, str]
 """Service, region, role and external id."""
@@ -101,8 +101,8 @@ class AwsCalls:
         return self._hub.config.account
 
     def _refuse_what_is_not_given(self, call: AwsCall) -> None:
-        if self._hub.config.private_targets != "refuse":
-            return  # the embedded AWS holds nothing but this run
+        if not self._account and self._hub.config.private_targets == "loopback":
+            return  # the local run: the embedded AWS holds nothing else
         needed = ALLOWED_IN_OUR_NAME.get((call.service, call.operation))
         if needed is None or not call.parameters.get(needed):
             raise NotAllowedError("a role_arn is needed")

@@ -71,7 +71,9 @@ class Messenger:
             message = self._signed(integration, message, identity(events, batch=batch))
         outcome, token = self._posted(message)
         hidden |= {token} if token else set()
-        return replace(outcome, excerpt=_redacted(outcome.excerpt, hidden), content=b"")
+        # First hidden, then cut: a part of a secret would be left where it is cut.
+        said = outcome.content.decode("utf-8", "replace") or outcome.excerpt
+        return replace(outcome, excerpt=_redacted(said, hidden)[:EXCERPT_LIMIT], content=b"")
 
     @cached_property
     def _calls(self) -> AwsCalls:

@@ -33,7 +33,8 @@ def rendered(
     if expression is not None:
         from chalicelib.model.projections import projected  # noqa: PLC0415 - few have one
 
-        events = [{**event, "data": projected(expression, event["data"])} for event in events]
+        made = projected(expression, [event["data"] for event in events])
+        events = [{**event, "data": data} for event, data in zip(events, made, strict=True)]
     form = Form(
         batch=batch,
         texts=_texts(destination, transform, events[0], device_of),

@@ -6,6 +6,7 @@ again), so everything that an evaluation makes on its way is counted.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,8 +18,8 @@ from jmespath.visitor import TreeInterpreter
 
 LONGEST = 1024
 """Characters of an expression."""
-_BUDGET = 1_000_000
-"""Values and characters that one evaluation may make, its own result included."""
+_BUDGET, _EACH = 1_000_000, 5_000
+"""Values and characters that the evaluations for one delivery may make, and so many more for each event."""
 _DEEPEST = 64
 
 
@@ -37,10 +38,11 @@ def problem(expression: str) -> str | None:
     return f"unknown function {min(unknown)!r}" if unknown else None
 
 
-def projected(expression: str, data: Any) -> Any:
-    """Return what an expression makes of data.  Raises ``ProjectionError``."""
+def projected(expression: str, rows: Sequence[Any]) -> list[Any]:
+    """Return what an expression makes of each of some data.  Raises ``ProjectionError``."""
+    counting, parsed = _Counting(_BUDGET + _EACH * len(rows)), _parsed(expression).parsed
     try:
-        return _Counting().visit(_parsed(expression).parsed, data)
+        return [counting.visit(parsed, data) for data in rows]
     except JMESPathError as error:
         raise ProjectionError(f"jmespath: {_first_line(error)}") from None
     except (RecursionError, ArithmeticError, TypeError, ValueError, AttributeError) as error:
@@ -73,9 +75,9 @@ def _first_line(error: Exception) -> str:
 class _Counting(TreeInterpreter):  # type: ignore[misc]
     """The library's interpreter, which gives up when its results become too many."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: int) -> None:
         super().__init__()
-        self._left = _BUDGET
+        self._left = budget
 
     def visit(self, node: Any, *arguments: Any, **options: Any) -> Any:
         """Evaluate one node."""

@@ -10,6 +10,7 @@ import json
 import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,13 @@ def provision(session: boto3.Session, template: Template, prefix: str) -> Provis
     bucket = name_of(prefix, "ArchiveBucket")
     _bucket(session.client("s3"), bucket, session.region_name)
     return Provisioned(table, stream_arn, _queues(session.client("sqs"), template, prefix), bucket)
+
+
+def introduce(session: boto3.Session, address: str) -> None:
+    """Make SES know the address that mails to people come from."""
+    ses: Any = session.client("sesv2")
+    with suppress(ses.exceptions.AlreadyExistsException):
+        ses.create_email_identity(EmailIdentity=address)
 
 
 def name_of(prefix: str, logical_id: str) -> str:

@@ -290,3 +290,12 @@ def test_a_retry_enqueues_the_delivery(tenant: Any, delivery: deliveries.Deliver
     assert tenant.post(f"/v1/deliveries/{delivery.id}/retry") == {"id": delivery.id}
     (message,) = tenant.queued("deliveries")
     assert message["delivery"] == delivery.id
+
+
+def test_what_a_deployment_no_longer_gives_can_still_be_switched_off(tenant: Any) -> None:
+    mail = integrations.Integration(
+        "int_mail", tenant.id, "M", "email", 1, config={"to": ["a@example.com"]}, ordering="device"
+    )
+    integrations.save(table_of(tenant.hub), mail)
+
+    assert tenant.patch("/v1/integrations/int_mail", {"enabled": False})["enabled"] is False

@@ -45,9 +45,10 @@ class Cloud:
     called: list[tuple[str, str]] = field(default_factory=list)
     assumed: list[dict[str, Any]] = field(default_factory=list)
     private_targets: str = "refuse"
+    account: str = OURS
 
     def __post_init__(self) -> None:
-        settings = replace(CONFIG, account=OURS, private_targets=self.private_targets)
+        settings = replace(CONFIG, account=self.account, private_targets=self.private_targets)
         self.calls = AwsCalls(Hub(settings, self._client, self.clock))
 
     def _client(self, service: str, **options: Any) -> Any:
@@ -131,17 +132,18 @@ def test_a_role_of_the_hub_s_own_account_is_not_assumed() -> None:
         AwsCall("s3", "put_object", {"Bucket": "archive", "Key": "raw/x", "Body": b""}),
     ],
 )
+@pytest.mark.parametrize("options", [{}, {"private_targets": "loopback"}, {"account": ""}])
 def test_nothing_that_the_deployment_does_not_give_is_called_in_the_hub_s_name(
-    call: AwsCall,
+    call: AwsCall, options: dict[str, str]
 ) -> None:
-    cloud = Cloud()
+    cloud = Cloud(**options)  # type: ignore[arg-type]
 
     assert cloud.calls(call, "x").error == "not sent: a role_arn is needed"
     assert cloud.called == []
 
 
 def test_the_local_run_goes_without_roles() -> None:
-    cloud = Cloud(private_targets="loopback")
+    cloud = Cloud(private_targets="loopback", account="")
 
     assert cloud.calls(replace(SEND, role_arn=None), "x").delivered
     assert cloud.assumed == []

@@ -210,6 +210,15 @@ def test_a_secret_that_an_endpoint_repeats_is_not_logged(
     assert outcome.content == b""
 
 
+def test_no_part_of_a_secret_is_left_where_an_excerpt_is_cut(wire: Wire) -> None:
+    said = "x" * 4090 + "very-secret-token"
+    wire.answers = [Outcome(500, 5, said[:4096], content=said.encode())]
+
+    outcome = wire.attempt("webhook", {"url": "https://a.example/", "token": "very-secret-token"})
+
+    assert outcome.excerpt == "x" * 4090 + "******"
+
+
 # --- OAuth 2.0
 
 

@@ -29,7 +29,7 @@ DATA = {"device_id": "acme:d1", "value": 21.5, "rows": [{"a": 1}, {"a": 2}], "no
 )
 def test_an_expression_makes_the_data(expression: str, expected: Any) -> None:
     assert projections.problem(expression) is None
-    assert projected(expression, DATA) == expected
+    assert projected(expression, [DATA, DATA]) == [expected, expected]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_what_is_no_expression_is_said(expression: str) -> None:
 
 def test_data_that_an_expression_does_not_fit_is_an_error() -> None:
     with pytest.raises(ProjectionError, match="jmespath: In function abs"):
-        projected("abs(device_id)", DATA)
+        projected("abs(device_id)", [DATA])
 
 
 @pytest.mark.parametrize(
@@ -56,11 +56,19 @@ def test_data_that_an_expression_does_not_fit_is_an_error() -> None:
 )
 def test_an_expression_that_makes_too_much_is_given_up(expression: str) -> None:
     with pytest.raises(ProjectionError, match="too"):
-        projected(expression, "abc")
+        projected(expression, ["abc"])
+
+
+def test_a_batch_has_not_the_budget_of_as_many_deliveries() -> None:
+    large = {"rows": list(range(5000))}
+
+    assert projected("rows[0]", [large] * 50) == [0] * 50
+    with pytest.raises(ProjectionError, match="too much"):
+        projected("[@,@,@]", [large] * 200)
 
 
 @given(st.text(max_size=40))
 def test_any_text_is_an_expression_or_has_a_problem(text: str) -> None:
     if projections.problem(text) is None:
         with suppress(ProjectionError):  # it need not fit the data, but nothing else may happen
-            projected(text, DATA)
+            projected(text, [DATA])

@@ -29,6 +29,9 @@ def create(call: Call) -> Any:
         known = ", ".join(destinations.names())
         raise invalid("/kind", f"unknown destination; known: {known}")
     destination = destinations.destination(given["kind"])
+    if not available(destination, call.hub.config):
+        needed = destination.needs.upper()
+        raise invalid("/kind", f"not available: this deployment has no {needed}")
     if destination.ordered:
         given.setdefault("ordering", "device")
     secret = _new_secret()
@@ -139,9 +142,6 @@ def _check(call: Call, integration: Integration) -> None:
     """Refuse what the destination or the matcher does not understand."""
     destination = destinations.destination(integration.kind)
     settings = call.hub.config
-    if not available(destination, settings):
-        needed = destination.needs.upper()
-        raise invalid("/kind", f"not available: this deployment has no {needed}")
     found = [
         FieldError(f"/config{pointer}", detail)
         for pointer, detail in destination.check(
