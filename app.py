@@ -74,13 +74,15 @@ def deliver(event: SQSEvent) -> dict[str, Any]:
 
 @app.schedule(Rate(1, unit=Rate.MINUTES), name="sweep")
 def sweep(_event: CloudWatchEvent) -> dict[str, Any]:
-    """Do what is due by the clock: silent devices go offline, parked deliveries come back."""
-    from chalicelib.deliver import parked  # noqa: PLC0415
+    """Do what is due by the clock: silent devices go offline, parked deliveries and lost jobs come back."""
+    from chalicelib.deliver import parked, recovery  # noqa: PLC0415
     from chalicelib.normalize import history  # noqa: PLC0415
     from chalicelib.project import silence  # noqa: PLC0415
 
     return {
         "offline": silence.sweep(),
         "requeued": parked.sweep(),
+        "lanes": parked.tell_ages(),
         "renormalizing": history.sweep(),
+        "revived": recovery.sweep(),
     }

@@ -1,4 +1,4 @@
-"""The hub's hands: AWS clients, made when first used, and the clock.
+"""The hub's hands: AWS clients, made when first used, the clock and the resolver.
 
 Stages take a :class:`Hub` and touch AWS through it only, so that a test hands them fakes.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
-from chalicelib import config
+from chalicelib import config, resolution
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -20,17 +20,20 @@ if TYPE_CHECKING:
 
 
 class Hub:
-    """Configuration, clients and clock of one running hub."""
+    """Configuration, clients, clock and resolver of one running hub."""
 
     def __init__(
         self,
         settings: config.Config,
         client: Callable[..., Any],
         now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        resolve: resolution.Resolve = resolution.resolve,
     ) -> None:
         self.config = settings
         self.now = now
         """Milliseconds since 1970 by this machine's clock."""
+        self.resolve = resolve
+        """From a name to its addresses."""
         self._client = client
 
     @cached_property
@@ -47,6 +50,11 @@ class Hub:
     def s3(self) -> S3Client:
         """The archive's client."""
         return self._client("s3")  # type: ignore[no-any-return]
+
+    @cached_property
+    def kms(self) -> Any:
+        """The client of what opens the hub's data keys."""
+        return self._client("kms")
 
     def guest(self, service: str, region: str, credentials: Credentials | None) -> Any:
         """Return a new client for a delivery: in a region, and in another's name.

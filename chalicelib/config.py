@@ -20,7 +20,11 @@ class Config:
     deliveries_url: str
     dead_letters_url: str
     bucket: str
+    ordered_url: str = ""
+    """The queue that keeps the order of each device."""
     root_key_sha256: str = ""
+    secrets_key: str = ""
+    """The KMS key (id, ARN or alias) that protects what is sealed in the table."""
     retry_schedule: tuple[float, ...] = DEFAULT_SCHEDULE
     private_targets: str = "refuse"
     """``refuse`` (a deployment's rule) or ``loopback`` (the local run: loopback only)."""
@@ -46,9 +50,11 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
         table=environment["TABLE_NAME"],
         inbound_url=environment["INBOUND_QUEUE_URL"],
         deliveries_url=environment["DELIVERIES_QUEUE_URL"],
+        ordered_url=environment["ORDERED_QUEUE_URL"],
         dead_letters_url=environment["DEAD_LETTERS_QUEUE_URL"],
         bucket=environment["ARCHIVE_BUCKET"],
         root_key_sha256=environment.get("ROOT_KEY_SHA256", ""),
+        secrets_key=environment["SECRETS_KEY"],
         retry_schedule=schedule(environment.get("RETRY_SCHEDULE", "")),
         private_targets=_one_of(environment, "PRIVATE_TARGETS", ("refuse", "loopback")),
         keep_all=environment.get("KEEP_ALL", "") == "1",

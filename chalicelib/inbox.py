@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import queues
-from chalicelib.store.jobs import Job
+from chalicelib.store.renormalizations import Renormalization
 
 if TYPE_CHECKING:
     from chalicelib.aws import Hub
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _WORK = '{"job": '
 
 
-def work_on(hub: Hub, job: Job) -> None:
+def work_on(hub: Hub, job: Renormalization) -> None:
     """Ask for the next slice of a job."""
     work = {
         "tenant": job.tenant,

@@ -1,31 +1,38 @@
 """Into the deliveries queue: the messages that name work for deliver, and nothing else.
 
-A message carries events (``{"tenant", "integration", "seen", "returned", "events"}``), or names a stored
-delivery and the number of attempts it had when the message was written (``{"tenant", "integration",
-"delivery", "attempt", "returned"}``): once the row has more, the message is outdated and means nothing.
-Or it asks for what waits in an integration's lane (``{"tenant", "integration", "lane"}``).  ``returned``
-counts how often it was put back because there was no place.
+A message carries events (``{"tenant", "integration", "seen", "returned", "replay", "events"}``; those
+of a replay name its job), or names a stored delivery and the number of attempts it had when the message
+was written (``{"tenant", "integration", "delivery", "attempt", "returned"}``), or a job and the slice that
+is next (``{"tenant", "integration", "job", "slice"}``): once the row has more, the message is outdated and
+means nothing.  Or it asks for what waits in an integration's lane (``{"tenant", "integration", "lane"}``).
+``returned`` counts how often it was put back because there was no place.  Where an integration asks for
+order, a message carries one event of one device (``{"tenant", "integration", "device", "replay",
+"events"}``) on a queue that keeps it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from chalicelib import queues
 from chalicelib.model.cloudevents import CloudEvent
+from chalicelib.model.digests import digest
 from chalicelib.security import new_id
-from chalicelib.store import deliveries, standings
+from chalicelib.store import deliveries, jobs, standings
 from chalicelib.store.deliveries import PENDING, QUEUE_REACH, Delivery
 from chalicelib.store.integrations import Integration
+from chalicelib.store.jobs import Job
 from chalicelib.store.standings import Condition
 from chalicelib.store.table import ConflictError, table_of
 
 if TYPE_CHECKING:
     from chalicelib.aws import Hub
 
+DEVICE = "device"
+"""The ordering of an integration that wants each device's changes one after another."""
 EVENTS_LIMIT = 10
 """Events of one message, unless the integration takes batches: they are sent one after another."""
 SIZE_LIMIT = 200 * 1024
@@ -33,13 +40,63 @@ BATCH_LIMIT = 1000 * 1024
 """Bytes of a batch: 1 MiB is the most for a request and for a queue message."""
 
 
-def enqueue(hub: Hub, tenant: str, integration: Integration, events: Iterable[CloudEvent]) -> None:
+def enqueue(
+    hub: Hub,
+    tenant: str,
+    integration: Integration,
+    events: Iterable[CloudEvent],
+    replay: str | None = None,
+) -> None:
     """Put events on the queue for one integration.  Raises ``QueueError`` if they cannot be put there."""
-    queues.send(hub, hub.config.deliveries_url, messages(hub, tenant, integration, events))
+    send(hub, [(tenant, integration, events)], replay)
+
+
+def send(
+    hub: Hub,
+    work: Iterable[tuple[str, Integration, Iterable[CloudEvent]]],
+    replay: str | None = None,
+) -> None:
+    """Put events on the queues for several integrations (each with its tenant)."""
+    plain: list[queues.Message] = []
+    ordered: list[queues.Message] = []
+    for tenant, integration, events in work:
+        if integration.ordering == DEVICE:
+            ordered += in_order(tenant, integration, events, replay)
+        else:
+            plain += messages(hub, tenant, integration, events, replay)
+    queues.send(hub, hub.config.deliveries_url, plain)
+    queues.send_in_order(hub, hub.config.ordered_url, ordered)
+
+
+def in_order(
+    tenant: str, integration: Integration, events: Iterable[CloudEvent], replay: str | None = None
+) -> Iterator[queues.Message]:
+    """Yield the messages that carry each device's events in their order, one at a time.
+
+    A stream batch that is tried again may be cut otherwise: one event a message is known again.
+    """
+    most = int(integration.batch["max_records"]) if integration.batch is not None else 1
+    devices: dict[str, list[CloudEvent]] = {}
+    for event in events:
+        devices.setdefault(event["subject"], []).append(event)
+    for device, mine in devices.items():
+        group = digest(integration.id, device)
+        head = {"tenant": tenant, "integration": integration.id, "device": device}
+        opening = json.dumps(head | {"replay": replay})[:-1]
+        while mine:
+            some: list[str] = []
+            while mine and len(some) < most and sum(map(len, some)) < SIZE_LIMIT:
+                some.append(_text(mine.pop(0)))
+            body = f'{opening}, "events": [{",".join(some)}]}}'
+            yield queues.Message(body, group, same=digest(integration.id, replay, some))
 
 
 def messages(
-    hub: Hub, tenant: str, integration: Integration, events: Iterable[CloudEvent]
+    hub: Hub,
+    tenant: str,
+    integration: Integration,
+    events: Iterable[CloudEvent],
+    replay: str | None = None,
 ) -> Iterator[queues.Message]:
     """Yield the messages that carry events to one integration, in their order."""
     most, size, wait = EVENTS_LIMIT, SIZE_LIMIT, 0
@@ -48,6 +105,7 @@ def messages(
         if hub.config.deliver_processes > 1:
             # A process would wait alone: so that others' events come to it, they lie in the queue.
             wait = int(integration.batch.get("max_wait_seconds", 1))
+    history = History(replay=replay)
     group: list[str] = []
     length = 0
     for event in events:
@@ -55,23 +113,25 @@ def messages(
         bytes_of = len(text)
         assert bytes_of <= BATCH_LIMIT, "a table item holds 400 KB, so no event is as large"  # noqa: S101
         if group and (len(group) == most or length + bytes_of > size):
-            yield _message(tenant, integration.id, group)
+            yield _message(tenant, integration.id, group, history=history)
             group, length = [], 0
         group.append(text)
         length += bytes_of + 1
     if group:
-        yield _message(tenant, integration.id, group, wait if len(group) < most else 0)
+        yield _message(tenant, integration.id, group, wait if len(group) < most else 0, history)
 
 
 @dataclass(frozen=True, slots=True)
 class History:
     """What happened to a message before.
 
-    ``seen``: somebody may have died over it, so that some of it may have been attempted.
+    ``seen``: somebody may have died over it, so that some of it may have been attempted.  ``replay`` is
+    the job that sends its events again.
     """
 
     seen: bool = False
     returned: int = 0
+    replay: str | None = None
 
 
 def again(
@@ -112,12 +172,20 @@ def drain(hub: Hub, tenant: str, integration_id: str, token: str, seconds: int =
     queues.send(hub, hub.config.deliveries_url, [message])
 
 
-def retry(hub: Hub, tenant: str, delivery_id: str) -> bool:
-    """Have a delivery attempted now, whatever became of it.  False if it is not known."""
+def retry(
+    hub: Hub,
+    tenant: str,
+    delivery_id: str,
+    still: Callable[[Delivery], bool] = lambda _: True,
+) -> bool:
+    """Have a delivery attempted now, whatever became of it, if it is ``still`` so.
+
+    False if it is not, or is not known.
+    """
     table = table_of(hub)
     while True:
         row = deliveries.find(table, tenant, delivery_id)
-        if row is None:
+        if row is None or not still(row):
             return False
         try:
             row = deliveries.save(table, replace(row, state=PENDING, next_attempt_at=hub.now()))
@@ -137,6 +205,18 @@ def resume(hub: Hub, tenant: str, integration_id: str) -> None:
 
     standings.change(table, tenant, integration_id, believed)
     drain(hub, tenant, integration_id, token)
+
+
+def begin(hub: Hub, job: Job, delay: int = 0) -> None:
+    """Store a new job and name its first slice, to be received after so many seconds."""
+    hand_on(hub, jobs.save(table_of(hub), job, wake=delay * 1000), delay)
+
+
+def hand_on(hub: Hub, job: Job, delay: int = 0) -> None:
+    """Name the next slice of a job.  Its message stands behind all that the slice before has enqueued."""
+    body = {"tenant": job.tenant, "integration": job.owner, "job": job.id, "slice": job.slice}
+    message = queues.Message(json.dumps(body), job.owner, delay)
+    queues.send(hub, hub.config.deliveries_url, [message])
 
 
 _EXACT = 10_000

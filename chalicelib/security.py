@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import secrets
 import string
 
+SYMMETRIC, PRIVATE, PUBLIC = "whsec_", "whsk_", "whpk_"
+"""How Standard Webhooks marks the keys of HMAC, and the private and public keys of Ed25519."""
 _ALPHABET = string.ascii_lowercase + string.digits
 
 
@@ -18,6 +21,32 @@ def new_id(prefix: str) -> str:
 def new_secret(prefix: str = "") -> str:
     """Return a secret of 256 bits that survives URLs, headers and topics."""
     return prefix + secrets.token_urlsafe(32)
+
+
+def new_signing_secret(scheme: str) -> str:
+    """Return a secret that signs deliveries by ``hmac`` or by ``ed25519`` (then a key pair)."""
+    if scheme == "hmac":
+        return SYMMETRIC + base64.b64encode(secrets.token_bytes(32)).decode()
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415 - 20 ms to import
+        Ed25519PrivateKey,
+    )
+
+    key = Ed25519PrivateKey.generate()
+    pair = key.private_bytes_raw() + key.public_key().public_bytes_raw()
+    return PRIVATE + base64.b64encode(pair).decode()
+
+
+def scheme_of(secret: str) -> str:
+    """Return how a signing secret signs: ``hmac`` or ``ed25519``."""
+    return "ed25519" if secret.startswith(PRIVATE) else "hmac"
+
+
+def verifying_key(secret: str) -> str:
+    """Return what a receiver verifies with: an HMAC secret itself, or the public half of a key pair."""
+    if scheme_of(secret) == "hmac":
+        return secret
+    pair = base64.b64decode(secret.removeprefix(PRIVATE))
+    return PUBLIC + base64.b64encode(pair[32:]).decode()
 
 
 def hashed(secret: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from chalicelib import archive, queues
 from chalicelib.aws import Hub
@@ -249,3 +250,36 @@ def test_messages_arrive_alike_and_delayed_ones_later(embedded: Embedded) -> Non
     assert sorted(received) == sorted(waiting) == sorted(f"m{n}" for n in range(12))
     pair.aws.clock.forward(60_000)
     assert len(pair.aws.sqs.visible(url)) == 13
+
+
+def test_messages_are_received_put_back_and_deleted_alike(embedded: Embedded) -> None:
+    pair = Pair(embedded)
+    url = pair.real.config.dead_letters_url
+    pair.same(lambda hub: queues.send(hub, url, [queues.Message(f"m{n}") for n in range(12)]))
+
+    def drained(hub: Hub) -> tuple[list[str], list[str]]:
+        taken: list[queues.Received] = []
+        while page := queues.receive(hub, url, 30):
+            taken += page
+        queues.delete(hub, url, [each.handle for each in taken if each.body != "m7"])
+        queues.release(hub, url, [each.handle for each in taken if each.body == "m7"])
+        left = queues.receive(hub, url, 30)
+        return sorted(each.body for each in taken), [each.body for each in left]
+
+    assert pair.same(drained) == (sorted(f"m{n}" for n in range(12)), ["m7"])
+
+
+def test_a_data_key_is_only_opened_in_its_context(embedded: Embedded) -> None:
+    pair, context = Pair(embedded), {"purpose": "a"}
+
+    def ask(hub: Hub) -> Any:
+        made = hub.kms.generate_data_key(
+            KeyId=hub.config.secrets_key, KeySpec="AES_256", EncryptionContext=context
+        )
+        wrapped, plain = made["CiphertextBlob"], made["Plaintext"]
+        with pytest.raises(ClientError) as refused:
+            hub.kms.decrypt(CiphertextBlob=wrapped, EncryptionContext={"purpose": "b"})
+        opened = hub.kms.decrypt(CiphertextBlob=wrapped, EncryptionContext=context)["Plaintext"]
+        return len(plain), opened == plain, refused.value.response["Error"]["Code"]
+
+    assert pair.same(ask) == (32, True, "InvalidCiphertextException")

@@ -25,7 +25,6 @@ from chalicelib.deliver.entry import deliver
 from chalicelib.deliver.http import Outcome
 from chalicelib.destinations import Request
 from chalicelib.dispatch import entry as dispatch
-from chalicelib.dispatch.changes import changes
 from chalicelib.model.envelope import Envelope, arrived
 from chalicelib.model.shapes import LEARNING
 from chalicelib.model.state import State
@@ -42,6 +41,7 @@ from chalicelib.store import (
     quarantine,
     said,
 )
+from chalicelib.store.changes import changes
 from chalicelib.store.connections import Connection
 from chalicelib.store.integrations import Integration
 from chalicelib.store.table import Plain, table_of, unmarshal

@@ -102,10 +102,15 @@ def properties(resources: dict[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
-def event_source(resources: dict[str, Any], function: str) -> dict[str, Any]:
-    (event,) = properties(resources, function)["Events"].values()
-    found: dict[str, Any] = event["Properties"]
-    return found
+def event_source(
+    resources: dict[str, Any], function: str, queue: str | None = None
+) -> dict[str, Any]:
+    (found,) = (
+        event["Properties"]
+        for event in properties(resources, function)["Events"].values()
+        if queue is None or event["Properties"]["Queue"] == {"Fn::GetAtt": [queue, "Arn"]}
+    )
+    return dict(found)
 
 
 def statements(resources: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -259,6 +264,8 @@ def test_the_template_and_the_hub_take_the_same_topics(
         "DELIVERIES_QUEUE_URL",
         "DEAD_LETTERS_QUEUE_URL",
         "ARCHIVE_BUCKET",
+        "ORDERED_QUEUE_URL",
+        "SECRETS_KEY",
     )
     environment = dict.fromkeys(names, "x") | {"MQTT_PREFIX": prefix}
 
@@ -277,10 +284,12 @@ def test_only_who_must_may_write(resources: dict[str, Any]) -> None:
         for action in [actions] if isinstance(actions, str) else actions:
             writers.setdefault(action, set()).add(role)
     assert writers["dynamodb:PutItem"] == {*FUNCTIONS.values()} - {"DispatchRole"}
-    assert writers["s3:PutObject"] == {"ApiHandlerRole", "NormalizeRole"}
+    assert writers["s3:PutObject"] == {"ApiHandlerRole", "NormalizeRole", "DeliverRole"}
     assert writers["sqs:ReceiveMessage"] == {"NormalizeRole", "DeliverRole"}
     assert writers["dynamodb:GetRecords"] == {"ProjectRole", "DispatchRole"}
     assert "dynamodb:Scan" not in writers
+    for action in ("kms:Decrypt", "kms:GenerateDataKey"):
+        assert writers[action] == {"ApiHandlerRole", "DeliverRole"}
 
 
 @pytest.mark.parametrize("function", ["Project", "Dispatch"])
@@ -310,12 +319,14 @@ def test_table_queues_and_bucket_are_defined_once(resources: dict[str, Any]) -> 
         "DeliveriesQueue",
         "InboundDeadLetters",
         "InboundQueue",
+        "OrderedDeadLetters",
+        "OrderedQueue",
         "StreamFailures",
     ]
 
 
 def test_what_holds_data_outlives_the_stack(resources: dict[str, Any]) -> None:
-    keeps = {"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SQS::Queue"}
+    keeps = {"AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::S3::Bucket", "AWS::SQS::Queue"}
     for name, resource in resources.items():
         if resource["Type"] in keeps:
             policies = resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")
@@ -347,6 +358,8 @@ def test_functions_are_told_what_the_configuration_reads(template: dict[str, Any
         dead_letters_url="DeliveriesDeadLetters",
         bucket="ArchiveBucket",
         account="AWS::AccountId",
+        ordered_url="OrderedQueue",
+        secrets_key="SecretsKey",
     )
 
 
@@ -375,13 +388,13 @@ def test_the_template_takes_every_retry_schedule_that_the_hub_takes(
     [
         ("Normalize", "InboundQueue", "InboundDeadLetters"),
         ("Deliver", "DeliveriesQueue", "DeliveriesDeadLetters"),
+        ("Deliver", "OrderedQueue", "OrderedDeadLetters"),
     ],
 )
 def test_a_message_fails_one_by_one_and_ends_in_its_dead_letters(
     function: str, queue: str, dead_letters: str, resources: dict[str, Any]
 ) -> None:
-    source, settings = event_source(resources, function), properties(resources, queue)
-    assert source["Queue"] == {"Fn::GetAtt": [queue, "Arn"]}
+    source, settings = event_source(resources, function, queue), properties(resources, queue)
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert settings["VisibilityTimeout"] == 6 * properties(resources, function)["Timeout"]
     assert settings["RedrivePolicy"] == {
@@ -486,7 +499,12 @@ def test_every_function_and_every_dead_letter_has_an_alarm(resources: dict[str, 
     }
     for function in FUNCTIONS:
         assert ("Errors", json.dumps({"Ref": function})) in watched
-    for queue in ("InboundDeadLetters", "DeliveriesDeadLetters", "StreamFailures"):
+    for queue in (
+        "InboundDeadLetters",
+        "DeliveriesDeadLetters",
+        "OrderedDeadLetters",
+        "StreamFailures",
+    ):
         name = json.dumps({"Fn::GetAtt": [queue, "QueueName"]})
         assert ("ApproximateNumberOfMessagesVisible", name) in watched
 

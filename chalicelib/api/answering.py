@@ -38,7 +38,8 @@ def _answer(hub: Hub, request: Request) -> Response:
     call = Call(hub, route, request, caller, path, query, _body(route, request))
     parameters.check_vendors(query, call.vendors)
     _ = call.after  # a bad cursor is refused before anything is read
-    return Response(route.status, route.function()(call))
+    answer = route.function()(call)
+    return answer if isinstance(answer, Response) else Response(route.status, answer)
 
 
 def _body(route: routing.Route, request: Request) -> Any:

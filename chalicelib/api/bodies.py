@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from chalicelib.model import matching
+from chalicelib.model import lwm2m, matching
 from chalicelib.model.metrics import METRICS
 from chalicelib.model.times import from_rfc3339
 from chalicelib.model.units import converts
@@ -116,17 +116,27 @@ class DevicePatch(Body):
 
 
 class MetricRule(Body):
-    """Which metric, in which unit, a vendor's own path means."""
+    """Which metric, in which unit, a vendor's own path means; a unit alone leaves the path its name.
 
-    metric: Text
+    ``urn`` is what an LwM2M device type says of the path, instead of a metric.
+    """
+
+    metric: Text | None = None
     unit: Text | None = None
+    urn: Text | None = None
 
     @model_validator(mode="after")
     def _sensible(self) -> MetricRule:
-        if self.metric not in METRICS and "." not in self.metric:
-            raise ValueError(f"unknown metric {self.metric!r}: see GET /v1/catalog/metrics")
-        if self.metric in METRICS and self.unit and not converts(self.unit, self.metric):
-            raise ValueError(f"{self.unit!r} does not convert into {METRICS[self.metric].unit!r}")
+        if self.metric is None and self.unit is None and self.urn is None:
+            raise ValueError("a metric, a unit or both, or a urn")
+        meant = lwm2m.quantity(self.urn) if self.urn is not None else None
+        if self.urn is not None and (meant is None or self.metric is not None):
+            raise ValueError(
+                "a urn of an LwM2M object that means a metric, and no metric beside it"
+            )
+        metric = meant.metric if meant is not None else self.metric
+        if metric in METRICS and self.unit and not converts(self.unit, metric):
+            raise ValueError(f"{self.unit!r} does not convert into {METRICS[metric].unit!r}")
         return self
 
 
@@ -284,6 +294,32 @@ class IntegrationPatch(Body):
     transform: Transform | None = None
     shadow: bool = Field(default_factory=bool)
     enabled: bool = Field(default_factory=bool)
+
+
+class Replay(Body):
+    """Which stored records are delivered again; without ``filter`` the integration's own counts."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"from": "2026-01-30T00:00:00Z", "to": "2026-01-31T12:00:00Z"}]
+        }
+    )
+    begin: Moment = Field(alias="from")
+    end: Moment = Field(alias="to")
+    filter: Filter = Field(default_factory=dict)
+    preview: bool = False
+
+
+class Since(Body):
+    """From which moment on."""
+
+    since: Moment
+
+
+class FilterTest(Body):
+    """A filter to try before it is saved; without it the integration's own counts."""
+
+    filter: Filter = Field(default_factory=dict)
 
 
 # --- access ----------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
 
     routes = list(routes)
     shown = {Problem, *(shape for route in routes if (shape := route.shape()))}
+    shown |= {route.shape(route.otherwise[0]) for route in routes if route.otherwise}
     sent = {model for route in routes if (model := route.model())}
     pairs = [(model, "serialization") for model in sorted(shown, key=_name)]
     pairs += [(model, "validation") for model in sorted(sent, key=_name)]
@@ -57,7 +58,7 @@ def _operation(route: Route, schemas: Mapping[Any, Any]) -> dict[str, Any]:
         "summary": route.summary,
         "tags": [route.segments[1].removesuffix(".json")],
         "security": [{"key": [route.scope]}] if route.scope else [],
-        "responses": _responses(route, schemas.get(route.shape())),
+        "responses": _responses(route, schemas),
     }
     if route.scope:
         operation["description"] = f"Needs the scope `{route.scope}`."
@@ -90,16 +91,21 @@ def _query_parameter(parameter: Parameter) -> dict[str, Any]:
     return found
 
 
-def _responses(route: Route, shape: Any) -> dict[str, Any]:
+def _responses(route: Route, schemas: Mapping[Any, Any]) -> dict[str, Any]:
+    successes = [route.status, *(route.otherwise[:1] if route.otherwise else ())]
+    return {
+        **{str(status): _success(route, schemas, status) for status in sorted(successes)},
+        **{str(status): _problem(status) for status in sorted(_refusals(route))},
+    }
+
+
+def _success(route: Route, schemas: Mapping[Any, Any], status: int) -> dict[str, Any]:
     success: dict[str, Any] = {"description": route.summary}
+    shape = schemas.get(route.shape(status))
     if shape is not None:
         schema = _listing(shape) if route.listed else shape
         success["content"] = {"application/json": {"schema": schema}}
-    statuses = _refusals(route)
-    return {
-        str(route.status): success,
-        **{str(status): _problem(status) for status in sorted(statuses)},
-    }
+    return success
 
 
 def _listing(shape: Any) -> dict[str, Any]:

@@ -39,6 +39,8 @@ class Route:
     listed: bool = False
     """``returns`` is wrapped as ``{"data": [...], "next_cursor"}``."""
     conflicts: bool = False
+    otherwise: tuple[int, str] | None = None
+    """Another status and shape of success: the handler then returns a ``Response``."""
 
     @property
     def segments(self) -> list[str]:
@@ -59,8 +61,10 @@ class Route:
         """Return the model that validates the body, or ``None``."""
         return _imported(f"bodies.{self.body}") if self.body else None
 
-    def shape(self) -> Any:
+    def shape(self, status: int | None = None) -> Any:
         """Return the model that describes the answer (or a row of it), or ``None``."""
+        if self.otherwise is not None and status == self.otherwise[0]:
+            return _imported(f"shapes.{self.otherwise[1]}")
         return _imported(f"shapes.{self.returns}") if self.returns else None
 
 

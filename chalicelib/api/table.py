@@ -127,7 +127,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "PATCH", _INTEGRATION, "admin", "integrations.change", "Change an integration",
-        body="IntegrationPatch", returns="administration.Integration",
+        body="IntegrationPatch", returns="administration.IntegrationChanged",
     ),
     Route(
         "DELETE", _INTEGRATION, "admin", "integrations.delete", "Delete an integration",
@@ -151,6 +151,36 @@ ROUTES: tuple[Route, ...] = (
         "GET", f"{_INTEGRATION}/deliveries", "admin", "deliveries.of_integration",
         "List deliveries that are pending or failed at least once",
         query=(p.DELIVERY_STATE, *p.RANGE, *p.PAGED), returns="records.Delivery", listed=True,
+    ),
+    Route(
+        "POST", f"{_INTEGRATION}/replay", "admin", "recovery.replay",
+        "Deliver stored records again, or count them (`preview`)",
+        body="Replay", status=202, returns="administration.Accepted", conflicts=True,
+        otherwise=(200, "administration.ReplayPreview"),
+    ),
+    Route(
+        "POST", f"{_INTEGRATION}/retry-failed", "admin", "recovery.retry_failed",
+        "Attempt every delivery again that failed since a moment",
+        body="Since", status=202, returns="administration.Accepted",
+    ),
+    Route(
+        "POST", f"{_INTEGRATION}/redrive", "admin", "recovery.redrive",
+        "Attempt every dead delivery again and empty the dead letters",
+        body="Nothing", body_optional=True, status=202, returns="administration.Accepted",
+    ),
+    Route(
+        "GET", f"{_INTEGRATION}/replays", "admin", "recovery.list_recoveries",
+        "List replays, retries and redrives", query=p.PAGED,
+        returns="administration.Recovery", listed=True,
+    ),
+    Route(
+        "GET", f"{_INTEGRATION}/replays/{{job_id}}", "admin", "recovery.read",
+        "Read how far a replay, retry or redrive is", returns="administration.Recovery",
+    ),
+    Route(
+        "POST", f"{_INTEGRATION}/filter-test", "admin", "recovery.filter_test",
+        "Show which records of the last hour a filter matches",
+        body="FilterTest", body_optional=True, returns="administration.FilterTested",
     ),
     Route(
         "GET", "/v1/deliveries/{delivery_id}", "read", "deliveries.read", "Read a delivery",

@@ -36,10 +36,10 @@ def _json(data: bytes) -> Any:
 
 
 def _field(error: Any) -> FieldError:
-    pointer = "".join(f"/{_escaped(str(part))}" for part in error["loc"])
     detail = str(error["msg"]).removeprefix("Value error, ")
-    return FieldError(pointer, detail)
+    return FieldError(pointer(*error["loc"]), detail)
 
 
-def _escaped(part: str) -> str:
-    return part.replace("~", "~0").replace("/", "~1")
+def pointer(*parts: str | int) -> str:
+    """Return the JSON Pointer of a member."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import select
 import socket
@@ -29,8 +30,16 @@ def tls_context(certificate: Certificate | None = None) -> ssl.SSLContext:
     return context
 
 
+_MOST_INTERIM_LINES = 200
+"""Of all 1xx together; http.client takes 100 headers of the answer itself."""
+
+
 class IncompleteHeadersError(HTTPException):
     """The answer ended within its headers."""
+
+
+class EndlessInterimError(HTTPException):
+    """The answer never comes to its point: one 1xx follows another."""
 
 
 class _Plain(socket.socket):
@@ -72,8 +81,26 @@ def _bound(sock: socket.socket, deadline: float) -> None:
     sock.settimeout(left if left < math.inf else None)
 
 
-class _Response(HTTPResponse):
-    """An answer that skips every 1xx and knows whether its headers came to an end."""
+class Answer(HTTPResponse):
+    """An answer that skips every 1xx and knows whether its headers came to an end, and what came after it."""
+
+    def __init__(self, sock: _Plain | _Secure, *arguments: Any, **options: Any) -> None:
+        super().__init__(sock, *arguments, **options)
+        self._socket = sock
+        self._more = False
+
+    def clean(self) -> bool:
+        """Say whether a closed answer had one end that cannot be mistaken, and nothing came behind it."""
+        lengths = ("Content-Length", "Transfer-Encoding")
+        said = sum(len(self.headers.get_all(name, [])) for name in lengths)
+        return said <= 1 and not self._more
+
+    def _close_conn(self) -> None:
+        if hasattr(self.fp, "peek"):  # the headers are read
+            self._socket.deadline = 0  # only look at what is here already
+            with contextlib.suppress(OSError):
+                self._more = bool(self.fp.peek(1))
+        super()._close_conn()  # type: ignore[misc]
 
     def begin(self) -> None:
         """Read the header section."""
@@ -91,12 +118,13 @@ class _Response(HTTPResponse):
             raise IncompleteHeadersError
 
     def _read_status(self) -> tuple[str, int, str]:
-        while True:
-            version, status, reason = super()._read_status()  # type: ignore[misc]
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        for _ in range(_MOST_INTERIM_LINES):
             if status >= 200:
                 return version, status, reason
-            while self.fp.readline(65_537) not in (b"\r\n", b"\n", b""):
-                pass
+            if self.fp.readline(65_537) in (b"\r\n", b"\n", b""):
+                version, status, reason = super()._read_status()  # type: ignore[misc]
+        raise EndlessInterimError
 
 
 class _Lines:
@@ -119,7 +147,7 @@ class _Lines:
 class Connection(HTTPConnection):
     """A connection over a socket that is already connected, to exactly that address."""
 
-    response_class = _Response
+    response_class = Answer
 
     def __init__(self, target: Target, sock: _Plain | _Secure) -> None:
         super().__init__(target.host, target.port)
@@ -144,6 +172,8 @@ class Connection(HTTPConnection):
 
 
 def _readable(sock: socket.socket) -> bool:
+    if isinstance(sock, _Secure) and sock.pending():
+        return True
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     return bool(poll.poll(0))

@@ -17,9 +17,10 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import destinations, outbox
-from chalicelib.deliver import breaker, dead_letters, retries
+from chalicelib.deliver import breaker, dead_letters, recovery, retries
 from chalicelib.deliver.gathering import Gathering, Linger
 from chalicelib.deliver.http import EXCERPT_LIMIT, Outcome, Send, Sender
+from chalicelib.deliver.in_order import InOrder
 from chalicelib.deliver.messenger import Messenger
 from chalicelib.deliver.retries import Random
 from chalicelib.deliver.standing import Standings
@@ -29,7 +30,7 @@ from chalicelib.model.times import to_rfc3339
 from chalicelib.outbox import History
 from chalicelib.security import new_id
 from chalicelib.store import deliveries, standings
-from chalicelib.store.deliveries import DEAD, DELIVERED, PENDING, Delivery
+from chalicelib.store.deliveries import CANCELLED, DEAD, DELIVERED, PENDING, Delivery
 from chalicelib.store.integrations import Integration
 from chalicelib.store.standings import Condition
 from chalicelib.store.table import ConflictError, table_of
@@ -65,6 +66,7 @@ class Hands:
     side_by_side: Callable[[Callable[[], None], int], None] = field(default=lambda work, _: work())
     """Does a piece of work so many times at once; a test does it once."""
     linger: Linger = field(default=lambda full, seconds: full.wait(seconds))
+    slice: recovery.Size = recovery.SLICE
 
 
 def real_hands(hub: Hub) -> Hands:
@@ -88,6 +90,7 @@ class Courier:
         self._standings = Standings(self._table)
         self._messenger = Messenger(hub, hands.send)
         self._gathering = Gathering(hands.linger)
+        self._lines = InOrder(self._table, self._standings)
 
     def take(self, message: Mapping[str, Any], tally: Tally, *, again: bool) -> None:
         """Deal with one message.  ``again``: it was received before, so somebody may have died over it.
@@ -95,15 +98,43 @@ class Courier:
         Raises whatever AWS raises; the message then comes again.
         """
         where = (message["tenant"], message["integration"])
-        history = History(again or message.get("seen", False), message.get("returned", 0))
-        if "lane" in message:
+        history = History(
+            again or message.get("seen", False), message.get("returned", 0), message.get("replay")
+        )
+        if "job" in message:
+            recovery.take(self._hub, message, again=again, size=self._hands.slice)
+        elif "device" in message:
+            self._ordered(*where, message, tally, history)
+        elif "lane" in message:
             self._drain(*where, message["lane"], tally)
         elif "delivery" in message:
             self._named(*where, message["delivery"], message["attempt"], tally, history)
-        elif history.seen or history.returned or not self._gathers(*where):
+        elif history != History() or not self._gathers(*where):
             self._carried(*where, message["events"], tally, history)
         else:
             self._gathered(*where, message["events"], tally)
+
+    def _ordered(
+        self,
+        tenant: str,
+        integration_id: str,
+        message: Mapping[str, Any],
+        tally: Tally,
+        history: History,
+    ) -> None:
+        device, number = message["device"], message["number"]
+
+        def rows(integration: Integration) -> Iterator[tuple[Delivery, Sequence[CloudEvent]]]:
+            for part, (group, batch) in enumerate(_groups(integration, message["events"])):
+                row = self._row(tenant, integration_id, group, batch=batch, history=history)
+                if not row.version:
+                    row = replace(row, place=deliveries.line_of(device, number, part))
+                yield row, group
+
+        def attempt(integration: Integration, row: Delivery, events: Sequence[CloudEvent]) -> bool:
+            return self._first(integration, row, events, tally)
+
+        self._lines.take((tenant, integration_id), device, rows, attempt)
 
     def _gathers(self, tenant: str, integration_id: str) -> bool:
         integration = self._standings.now(tenant, integration_id).integration
@@ -134,8 +165,9 @@ class Courier:
         lanes: dict[str, Integration] = {}
         found: set[str] = set()
         for identity, message in messages.items():
-            if "events" not in message or message.get("seen"):
+            if "events" not in message or "device" in message or message.get("seen"):
                 continue
+            history = History(replay=message.get("replay"))
             standing = self._standings.now(message["tenant"], message["integration"])
             integration = standing.integration
             if integration is None:
@@ -145,7 +177,8 @@ class Courier:
             if integration.enabled:
                 lanes[integration.id] = integration
             for group, batch in _groups(integration, message["events"]):
-                row = self._row(integration.tenant, integration.id, group, batch=batch, again=False)
+                where = (integration.tenant, integration.id)
+                row = self._row(*where, group, batch=batch, history=history)
                 rows[row.id] = row
             found.add(identity)
         for integration in lanes.values():
@@ -170,7 +203,7 @@ class Courier:
             if integration is None:
                 return  # deleted: nobody is left to send to
             group, batch = _next_group(integration, events)
-            row = self._row(tenant, integration_id, group, batch=batch, again=history.seen)
+            row = self._row(tenant, integration_id, group, batch=batch, history=history)
             if row.version:
                 self._follow(row)
             elif not integration.enabled:
@@ -207,22 +240,24 @@ class Courier:
         group: Sequence[CloudEvent],
         *,
         batch: bool,
-        again: bool,
+        history: History,
     ) -> Delivery:
         """Return the stored row where there may be one, else one that is not stored."""
-        row = deliveries.begun(tenant, integration_id, group, batch=batch, now=self._hub.now())
-        if again:
+        now, replay = self._hub.now(), history.replay
+        row = deliveries.begun(tenant, integration_id, group, batch=batch, now=now, replay=replay)
+        if history.seen:
             return deliveries.find(self._table, tenant, row.id) or row
         return row
 
     def _first(
         self, integration: Integration, row: Delivery, group: Sequence[CloudEvent], tally: Tally
-    ) -> None:
+    ) -> bool:
         outcome = self._attempt(integration, row, group, tally)
         if outcome.delivered:
             self._standings.succeeded(integration)
         else:
             self._settle(integration, row, outcome)
+        return outcome.delivered
 
     def _put_back(
         self, integration: Integration, events: Sequence[CloudEvent], delay: int, history: History
@@ -256,7 +291,7 @@ class Courier:
             return
         standing = self._standings.now(tenant, integration_id)
         if standing.integration is None:
-            deliveries.forget(self._table, row)
+            self._cancel(row)
             return
         if row.state != PENDING or len(row.attempts) != made or row.next_attempt_at is None:
             if history.seen:
@@ -279,7 +314,7 @@ class Courier:
         standing = self._standings.now(row.tenant, row.integration_id)
         integration = standing.integration
         if integration is None:
-            deliveries.forget(self._table, row)
+            self._cancel(row)
             return
         if not integration.enabled:
             self._store(replace(row, next_attempt_at=None))
@@ -368,7 +403,7 @@ class Courier:
         """Attempt a delivery that waited; one that nobody had attempted leaves nothing if it succeeds."""
         events = deliveries.events_of(self._table, row)
         outcome = self._attempt(integration, row, events, tally)
-        if outcome.delivered and not row.attempts:
+        if outcome.delivered and not row.attempts and row.place is None:
             deliveries.forget(self._table, row)
             self._standings.succeeded(integration)
         else:
@@ -407,6 +442,11 @@ class Courier:
             self._store(replace(row, state=DEAD))
         else:
             self._store(replace(row, next_attempt_at=now + round(delay * 1000)))
+
+    def _cancel(self, row: Delivery) -> None:
+        """Give up a delivery whose integration is gone; it stays readable by its id."""
+        if row.state == PENDING:
+            self._store(replace(row, state=CANCELLED, next_attempt_at=None))
 
     def _ill(self, integration: Integration, outcome: Outcome, now: int, *, given_up: bool) -> None:
         """Remember that an attempt failed, and what the endpoint asks for."""
@@ -448,6 +488,8 @@ class Courier:
             outbox.schedule(self._hub, row)
         elif row.state == DEAD:
             dead_letters.bury(self._hub, row)
+        if row.state != PENDING and row.place is not None:
+            self._lines.next(row)
 
 
 def _next_group(

@@ -1,15 +1,38 @@
-"""The end of a delivery that never came through: its row stays, and the dead-letter queue learns why."""
+"""The dead-letter queue: it rings an alarm; what a delivery is stands in its row.
+
+It holds two kinds of letters.  Deliver tells it of each delivery that it gave up: those name a row.  SQS
+moves messages there over which deliver itself kept failing: those may carry events that stand nowhere else.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from chalicelib import queues
+from chalicelib import outbox, queues
+from chalicelib.store import deliveries
 from chalicelib.store.deliveries import Delivery
+from chalicelib.store.table import table_of
 
 if TYPE_CHECKING:
     from chalicelib.aws import Hub
+
+_LETTERS = 1000
+"""Letters that are looked at in one go."""
+_HIDDEN = 20
+"""Seconds for which a letter is put aside, so that the next look finds the next one.
+
+Less than it takes until the message of a process that died comes again.
+"""
+
+
+class Drained(NamedTuple):
+    """How many letters were looked at, how many put through again, and whether there are more."""
+
+    looked_at: int
+    redriven: int
+    more: bool
 
 
 def bury(hub: Hub, row: Delivery) -> None:
@@ -30,3 +53,57 @@ def reason(row: Delivery) -> str:
     last = row.attempts[-1] if row.attempts else {}
     what = last.get("error") or f"status {last.get('status')}"
     return f"given up after {len(row.attempts)} attempts: {what}"
+
+
+def drain(hub: Hub, tenant: str, integration_id: str, dead: Callable[[Delivery], bool]) -> Drained:
+    """Put the letters of one integration through again; all others stay.
+
+    A delivery that a letter names is retried if it is still ``dead``, and the letter goes unless it died
+    again since.  Events that a letter carries go back to the deliveries.  Sent, then deleted: a process
+    that dies in between leaves a letter too many.
+    """
+    url = hub.config.dead_letters_url
+    others: list[str] = []
+    looked_at = redriven = 0
+    while looked_at < _LETTERS:
+        letters = queues.receive(hub, url, _HIDDEN)
+        if not letters:
+            queues.release(hub, url, others)
+            return Drained(looked_at, redriven, more=False)
+        looked_at += len(letters)
+        ours: list[str] = []
+        for letter in letters:
+            message = _read(letter.body)
+            if (message.get("tenant"), message.get("integration")) != (tenant, integration_id):
+                others.append(letter.handle)
+            elif "events" in message:
+                body = json.dumps(message | {"seen": True}, separators=(",", ":"))
+                queues.send(hub, hub.config.deliveries_url, [queues.Message(body, integration_id)])
+                redriven += 1
+                ours.append(letter.handle)
+            elif "delivery" in message and _stays(hub, tenant, message, dead):
+                others.append(letter.handle)
+            else:
+                ours.append(letter.handle)
+        queues.delete(hub, url, ours)
+    return Drained(looked_at, redriven, more=True)
+
+
+def _stays(
+    hub: Hub, tenant: str, letter: Mapping[str, Any], dead: Callable[[Delivery], bool]
+) -> bool:
+    """Retry a delivery that is dead since before; say whether its letter tells of its present death."""
+    if outbox.retry(hub, tenant, letter["delivery"], dead):
+        return False
+    row = deliveries.find(table_of(hub), tenant, letter["delivery"])
+    if row is None or row.state != deliveries.DEAD:
+        return False
+    return len(row.attempts) == letter.get("attempts")
+
+
+def _read(body: str) -> dict[str, Any]:
+    try:
+        message = json.loads(body)
+    except ValueError:
+        return {}
+    return message if isinstance(message, dict) else {}

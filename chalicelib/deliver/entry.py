@@ -28,7 +28,7 @@ def deliver(records: list[dict[str, Any]], courier: Courier, *, threads: int = 1
     def take(record: Record) -> bool:
         return _tried(
             record["messageId"],
-            lambda: courier.take(json.loads(record["body"]), tally, again=_received(record) > 1),
+            lambda: courier.take(_message(record), tally, again=_received(record) > 1),
         )
 
     aside: set[str] = set()
@@ -42,6 +42,12 @@ def deliver(records: list[dict[str, Any]], courier: Courier, *, threads: int = 1
     tally.publish()
     failed = [record["messageId"] for record, well in zip(left, done, strict=True) if not well]
     return {"batchItemFailures": [{"itemIdentifier": identity} for identity in failed]}
+
+
+def _message(record: Record) -> dict[str, Any]:
+    """Return what a message says, with its number where its queue keeps order."""
+    number = record["attributes"].get("SequenceNumber", "0")
+    return {**json.loads(record["body"]), "number": number}
 
 
 def _new(records: list[dict[str, Any]]) -> dict[str, Any]:

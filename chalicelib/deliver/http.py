@@ -6,6 +6,7 @@ whole exchange has a deadline on the wall clock, however slowly bytes drip; litt
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 import threading
@@ -13,13 +14,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse, RemoteDisconnected
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from chalicelib.deliver.addresses import Resolve, checked, resolve
 from chalicelib.deliver.connections import Connection, connected, secured, tls_context
 from chalicelib.destinations import Request
 from chalicelib.model.addresses import BadTargetError, Target, permitted
 from chalicelib.model.certificates import Certificate
+from chalicelib.resolution import Resolve, checked, resolve
+
+if TYPE_CHECKING:
+    from chalicelib.deliver.connections import Answer
 
 READ_LIMIT = 16 * 1024
 EXCERPT_LIMIT = 4 * 1024
@@ -31,6 +35,10 @@ _AGE = 60.0
 _MOST_IDLE = 8
 _Door = tuple[str, str, int, Certificate | None]
 """Where a connection leads, and as whom: nobody's connection is used in another's name."""
+_OPEN = ("content-type", "user-agent", "webhook-")
+"""Headers, or how they begin, that hold no secret."""
+_SHORTEST_SECRET = 6
+"""Characters: what is shorter stands in innocent text by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +99,7 @@ class Sender:
             status, retry_after, content = self._exchange(request, started)
         except Exception as error:  # noqa: BLE001 - an endpoint's failure is an outcome, whatever it is
             return Outcome(None, _since(started), error=self._named(error))
-        excerpt = content[:EXCERPT_LIMIT].decode("utf-8", "replace")
+        excerpt = _excerpt(content, request)
         return Outcome(status, _since(started), excerpt, None, retry_after, content)
 
     def close(self) -> None:
@@ -110,7 +118,7 @@ class Sender:
         connection.bound(deadline)
         try:
             connection.request(request.method, target.path, request.body, request.headers)
-            response = connection.getresponse()
+            response = cast("Answer", connection.getresponse())
         except BaseException:
             connection.close()
             raise
@@ -119,7 +127,7 @@ class Sender:
         content = _content(response)
         whole = response.isclosed() or response.length == 0
         response.close()
-        if whole and not response.will_close:
+        if whole and not response.will_close and response.clean():
             self._keep(door, connection)
         else:
             connection.close()
@@ -216,6 +224,26 @@ def _content(response: HTTPResponse) -> bytes:
     except (OSError, HTTPException, ValueError):
         pass
     return b"".join(parts)
+
+
+def _excerpt(content: bytes, request: Request) -> str:
+    """Return the beginning of an answer without the secrets that an endpoint may have said back."""
+    text = content.decode("utf-8", "replace")
+    for secret in _secrets(request):
+        text = text.replace(
+            secret, "*" * len(secret)
+        )  # as long: a later one must not move into view
+    return text.encode()[:EXCERPT_LIMIT].decode("utf-8", "ignore")
+
+
+def _secrets(request: Request) -> list[str]:
+    """Return the header values that nobody may read in a log, as text and as JSON says them."""
+    found: set[str] = set()
+    for name, value in request.headers.items():
+        if not name.lower().startswith(_OPEN):
+            for each in (value, value.rpartition(" ")[2]):  # Authorization: a scheme and a secret
+                found |= {each, json.dumps(each)[1:-1]}
+    return sorted((each for each in found if len(each) >= _SHORTEST_SECRET), key=len, reverse=True)
 
 
 def _since(started: float) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from threading import Lock
@@ -49,19 +49,18 @@ class Messenger:
         """Send events.  What cannot be rendered is a failed attempt; a failing table raises."""
         if integration.kind not in destinations.names():
             return Outcome(None, 0, error=f"not rendered: no kind {integration.kind}")
-        device_of = self._known_devices(integration, events)
+        device = self._device_of(integration, events[0])
         try:
             message = rendered(
-                integration, events, batch=batch, settings=self._hub.config, device_of=device_of.get
+                integration, events, batch=batch, settings=self._hub.config, device=device
             )
         except Exception as error:  # noqa: BLE001 - a config that no longer renders is a failed attempt
             reason = str(error) if isinstance(error, ValueError) else ""
             return Outcome(None, 0, error=f"not rendered: {reason or type(error).__name__}"[:200])
         if message is None:
             return Outcome(None, 0, unsent="nothing of this is for that place")
-        hidden = _hidden(integration, message)
         if integration.shadow:
-            shown = _redacted(_shown(message), hidden)[:EXCERPT_LIMIT]
+            shown = _redacted(integration, _shown(message))[:EXCERPT_LIMIT]
             return Outcome(None, 0, excerpt=shown, unsent="shadow")
         if isinstance(message, AwsCall):
             with self._lock:
@@ -69,11 +68,8 @@ class Messenger:
             return calls(message, external_id(integration.tenant, integration.id))
         if destinations.destination(integration.kind).signed:
             message = self._signed(integration, message, identity(events, batch=batch))
-        outcome, token = self._posted(message)
-        hidden |= {token} if token else set()
-        # First hidden, then cut: a part of a secret would be left where it is cut.
-        said = outcome.content.decode("utf-8", "replace") or outcome.excerpt
-        return replace(outcome, excerpt=_redacted(said, hidden)[:EXCERPT_LIMIT], content=b"")
+        outcome = self._posted(message)
+        return replace(outcome, excerpt=_redacted(integration, outcome.excerpt), content=b"")
 
     @cached_property
     def _calls(self) -> AwsCalls:
@@ -86,36 +82,29 @@ class Messenger:
         signature = signing.headers(webhook_id, request.body, integration.secrets, now)
         return replace(request, headers={**request.headers, **signature})
 
-    def _posted(self, request: Request) -> tuple[Outcome, str | None]:
+    def _posted(self, request: Request) -> Outcome:
         """Send a request with a token if it needs one; a kept one that is refused is fetched anew, once."""
         grant, certificate = request.grant, request.certificate
         if grant is None:
-            return self._send(request), None
+            return self._send(request)
         while True:
             try:
                 token, fresh = self._tokens.token(grant, certificate)
             except TokenError as error:
-                return Outcome(None, 0, error=str(error)), None
+                return Outcome(None, 0, error=str(error))
             headers = {**request.headers, "Authorization": f"Bearer {token}"}
             outcome = self._send(replace(request, headers=headers))
-            if outcome.status != _UNAUTHORIZED:
-                return outcome, token
-            self._tokens.forget(grant, certificate, token)
-            if fresh:
-                return outcome, token
+            if outcome.status == _UNAUTHORIZED:
+                self._tokens.forget(grant, certificate, token)
+            if fresh or outcome.status != _UNAUTHORIZED:
+                return outcome
 
-    def _known_devices(
-        self, integration: Integration, events: Sequence[CloudEvent]
-    ) -> Mapping[str, Mapping[str, Any]]:
-        """Return the device of the event, where a text may name it."""
-        if not destinations.destination(integration.kind).texts:
-            return {}
-        found: dict[str, Mapping[str, Any]] = {}
-        for event in events:
-            if event["source"].startswith("/vendors/"):
-                device = self._device(integration.tenant, event["subject"])
-                found |= {event["subject"]: device} if device is not None else {}
-        return found
+    def _device_of(self, integration: Integration, event: CloudEvent) -> Mapping[str, Any] | None:
+        """Return an event's device, where a text may name it."""
+        read_by_people = bool(destinations.destination(integration.kind).texts)
+        if not read_by_people or not event["source"].startswith("/vendors/"):
+            return None
+        return self._device(integration.tenant, event["subject"])
 
     def _device(self, tenant: str, device_id: str) -> Mapping[str, Any] | None:
         now = self._hub.now()
@@ -133,20 +122,14 @@ class Messenger:
         return shown
 
 
-def _hidden(integration: Integration, message: Request | AwsCall) -> set[str]:
-    """Return the texts that no log may show: what the config keeps secret, and what was made of it."""
+def _redacted(integration: Integration, text: str) -> str:
+    """Return a text without what the config keeps secret: bodies and URLs may hold it, as headers do."""
     fields = destinations.destination(integration.kind).fields
-    found = destinations.secrets_of(fields, integration.config)
-    if isinstance(message, Request):
-        made = message.headers.get("Authorization", "").partition(" ")
-        found |= {made[2] or made[0]}
-    return {each for each in found if len(each) >= _SHORTEST_SECRET}
-
-
-def _redacted(text: str, hidden: Iterable[str]) -> str:
-    for each in sorted(hidden, key=len, reverse=True):
-        for form in (each, json.dumps(each)[1:-1], json.dumps(each, ensure_ascii=False)[1:-1]):
-            text = text.replace(form, _MASK)
+    secrets = destinations.secrets_of(fields, integration.config)
+    for each in sorted(secrets, key=len, reverse=True):
+        if len(each) >= _SHORTEST_SECRET:
+            for form in (each, json.dumps(each)[1:-1], json.dumps(each, ensure_ascii=False)[1:-1]):
+                text = text.replace(form, _MASK)
     return text
 
 

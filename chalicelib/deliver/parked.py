@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chalicelib import aws, outbox
+from chalicelib import aws, outbox, telemetry
 from chalicelib.security import new_id
 from chalicelib.store import deliveries, standings
 from chalicelib.store.standings import Lane
@@ -25,6 +25,22 @@ def sweep(hub: aws.Hub | None = None) -> int:
             continue  # it is being attempted this very moment
         found += 1
     return found + sum(_kick(table, lane) for lane in standings.lanes_due(table, table.hub.now()))
+
+
+def tell_ages(hub: aws.Hub | None = None) -> int:
+    """Publish how long the oldest delivery of every lane has waited; return how many lanes there are.
+
+    Latencies alone would hide them: what is held back is not attempted.
+    """
+    table = table_of(hub or aws.hub())
+    found = 0
+    for lane in standings.lanes(table):
+        first = next(deliveries.waiting(table, lane.tenant, lane.integration_id), None)
+        age = table.hub.now() - first.created_at if first is not None else 0
+        dimensions = {"integration": lane.integration_id}
+        telemetry.count("Milliseconds", dimensions=dimensions, undelivered=age)
+        found += 1
+    return found
 
 
 def _kick(table: Table, lane: Lane) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chalicelib import destinations
@@ -11,9 +11,6 @@ from chalicelib.destinations import AwsCall, Destination, Form, Request
 from chalicelib.model.cloudevents import CloudEvent
 from chalicelib.store.integrations import Integration
 
-DeviceOf = Callable[[str], Mapping[str, Any] | None]
-"""A device's id to the device as the API shows it."""
-
 
 def rendered(
     integration: Integration,
@@ -21,11 +18,12 @@ def rendered(
     *,
     batch: bool,
     settings: Config,
-    device_of: DeviceOf,
+    device: Mapping[str, Any] | None,
 ) -> Request | AwsCall | None:
     """Return what is to be sent; ``None`` if nothing of it is for that place.
 
-    Raises ``ProjectionError`` where the integration's own expression does not fit the data.
+    ``device`` is the first event's, as the API shows it, where a text may name it.  Raises
+    ``ProjectionError`` where the integration's own expression does not fit the data.
     """
     destination = destinations.destination(integration.kind)
     transform = integration.transform or {}
@@ -37,7 +35,7 @@ def rendered(
         events = [{**event, "data": data} for event, data in zip(events, made, strict=True)]
     form = Form(
         batch=batch,
-        texts=_texts(destination, transform, events[0], device_of),
+        texts=_texts(destination, transform, events[0], device),
         tenant=integration.tenant,
         given=getattr(settings, destination.needs) if destination.needs else "",
     )
@@ -45,13 +43,15 @@ def rendered(
 
 
 def _texts(
-    destination: Destination, transform: Mapping[str, Any], event: CloudEvent, device_of: DeviceOf
+    destination: Destination,
+    transform: Mapping[str, Any],
+    event: CloudEvent,
+    device: Mapping[str, Any] | None,
 ) -> Mapping[str, str]:
     if not destination.texts:
         return {}
     from chalicelib.model import templates  # noqa: PLC0415 - time zones: 10 ms that webhooks spare
 
-    device = device_of(event["subject"]) if event["source"].startswith("/vendors/") else None
     facts = templates.facts_of(event, device, transform.get("timezone") or "UTC")
     return {
         name: templates.filled(transform.get(name) or template, facts)

@@ -7,16 +7,17 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
 
+from chalicelib.security import PRIVATE, SYMMETRIC, scheme_of
+
 Secrets = Iterable[tuple[str, int | None]]
-"""Signing secrets (``whsec_`` and base 64) and the moment (ms) at which each ends, if it does."""
-_PREFIX = "whsec_"
+"""Signing secrets (``whsec_…`` or ``whsk_…``) and the moment (ms) at which each ends, if it does."""
 
 
 def headers(webhook_id: str, body: bytes, secrets: Secrets, now: int) -> Mapping[str, str]:
     """Return the headers that sign a body at a moment with every secret that is live then."""
     timestamp = str(now // 1000)
     content = f"{webhook_id}.{timestamp}.".encode() + body
-    signatures = [f"v1,{_hmac(secret, content)}" for secret in _live(secrets, now)]
+    signatures = [_signature(secret, content) for secret in _live(secrets, now)]
     return {
         "webhook-id": webhook_id,
         "webhook-timestamp": timestamp,
@@ -31,7 +32,22 @@ def _live(secrets: Secrets, now: int) -> list[str]:
     return [secret for secret, _ in live]
 
 
-def _hmac(secret: str, content: bytes) -> str:
+def _signature(secret: str, content: bytes) -> str:
+    if scheme_of(secret) == "ed25519":
+        return f"v1a,{base64.b64encode(_ed25519(secret, content)).decode()}"
+    return f"v1,{base64.b64encode(_hmac(secret, content)).decode()}"
+
+
+def _hmac(secret: str, content: bytes) -> bytes:
     # As the reference library reads it: padding is optional.
-    key = base64.b64decode(secret.removeprefix(_PREFIX) + "==")
-    return base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode()
+    key = base64.b64decode(secret.removeprefix(SYMMETRIC) + "==")
+    return hmac.new(key, content, hashlib.sha256).digest()
+
+
+def _ed25519(secret: str, content: bytes) -> bytes:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415 - 20 ms to import
+        Ed25519PrivateKey,
+    )
+
+    pair = base64.b64decode(secret.removeprefix(PRIVATE))
+    return Ed25519PrivateKey.from_private_bytes(pair[:32]).sign(content)

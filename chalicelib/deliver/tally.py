@@ -46,6 +46,8 @@ class Tally:
             counts["attempts"] += 1
             counts["failures"] += not outcome.delivered
             slowest["latency"] = max(slowest.get("latency", 0), outcome.latency_ms)
+            if not outcome.delivered:
+                slowest["undelivered"] = max(slowest.get("undelivered", 0), now - row.created_at)
             if outcome.delivered:
                 counts["delivered"] += len(events)
                 lag = now - (from_rfc3339(events[0]["time"]) or now)

@@ -209,6 +209,16 @@ def declared(fields: Iterable[Field], config: Mapping[str, Any]) -> list[Problem
     return found
 
 
+def targets(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield every URL that a config names, with its JSON pointer: ``url`` and ``*_url`` at any depth."""
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            for inner, url in targets(value):
+                yield f"/{pointer(name)}{inner}", url
+        elif isinstance(value, str) and (name == "url" or name.endswith("_url")):
+            yield f"/{pointer(name)}", value
+
+
 def masked(fields: Iterable[Field], config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a config as it may be shown: the values of sensitive fields replaced."""
     secret = {field.name for field in fields if field.sensitive}

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chalicelib import aws, outbox, queues, telemetry
-from chalicelib.dispatch.changes import changes
+from chalicelib import aws, outbox, telemetry
 from chalicelib.dispatch.subscriptions import Subscriptions, subscriptions_of
 from chalicelib.model.cloudevents import CloudEvent
 from chalicelib.store import keys
+from chalicelib.store.changes import changes
 from chalicelib.store.table import unmarshal
 
 
@@ -55,13 +55,14 @@ def _changes(record: Mapping[str, Any], known: Subscriptions) -> list[tuple[str,
 
 
 def _enqueue(hub: aws.Hub, known: Subscriptions, tenants: Mapping[str, list[CloudEvent]]) -> None:
-    messages = [
-        message
-        for tenant, events in tenants.items()
-        for integration, wanted in known.matching(tenant, events)
-        for message in outbox.messages(hub, tenant, integration, wanted)
-    ]
-    queues.send(hub, hub.config.deliveries_url, messages)
+    outbox.send(
+        hub,
+        (
+            (tenant, integration, wanted)
+            for tenant, events in tenants.items()
+            for integration, wanted in known.matching(tenant, events)
+        ),
+    )
 
 
 def _keys_of(record: Mapping[str, Any]) -> str:

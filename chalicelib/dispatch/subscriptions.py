@@ -81,15 +81,13 @@ class Subscriptions:
                     found[device_id] = known[1]
                 else:
                     missing.append(device_id)
-        read = devices.many(self._table, tenant, missing) if missing else {}
+        read = devices.labels(self._table, tenant, missing) if missing else {}
         with self._lock:
             if len(self._labels) > _MOST:
                 self._labels.clear()
             for device_id in missing:
-                shown = read[device_id].as_json(None) if device_id in read else {}
-                labels = (shown.get("tags", ()), shown.get("groups", ()))
-                self._labels[tenant, device_id] = (now, labels)
-                found[device_id] = labels
+                found[device_id] = read.get(device_id, ((), ()))
+                self._labels[tenant, device_id] = (now, found[device_id])
         return found
 
 

@@ -1,7 +1,7 @@
 """Where the hub will not send: the address table, and how a URL is read before anybody dials it.
 
-Pure: names are not resolved here.  Whoever connects checks every address of a name with
-:func:`refusal` and then connects to the very address that was checked.
+Pure: names are not resolved here.  ``chalicelib.resolution`` checks every address of a name with
+:func:`refusal`; whoever connects then connects to the very address that was checked.
 """
 
 from __future__ import annotations
@@ -63,6 +63,9 @@ _REFUSED_V6 = tuple((IPv6Network(block), kind) for block, kind in _V6)
 _GLOBAL_V6 = IPv6Network("2000::/3")
 """The only IPv6 space that IANA has given out for global unicast."""
 
+_LOCAL_NAMES = ("localhost", "local", "internal", "home.arpa")
+"""Names that no public resolver answers for (RFC 6761, 6762, 8375; ICANN's reservation of ``internal``)."""
+
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]*|[0-9]+")
 _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*\.?")
 _PLACE = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]+)(?::([0-9]{1,5}))?")
@@ -118,8 +121,8 @@ def permitted(url: str, private_targets: str) -> Target:
     kind = None
     if found.address is not None:
         kind = refusal(found.address, private_targets)
-    elif found.host == "localhost" or found.host.endswith(".localhost"):
-        kind = None if private_targets == "loopback" else "loopback"
+    else:
+        kind = _name_refusal(found.host, private_targets)
     if kind is not None:
         raise BadTargetError(f"address refused: {kind}")
     return found
@@ -189,17 +192,27 @@ def _host(text: str) -> tuple[str, Address | None]:
         host = host[1:-1]
         if ":" not in host:
             raise BadTargetError("only an IPv6 address has brackets")
-    address = literal(host)
-    if address is not None:
-        return str(address), address
-    if not host.isascii():
+    if not host.isascii():  # first of all: what IDNA drops (a soft hyphen) may hide an address
         try:
             host = host.encode("idna").decode()
         except UnicodeError:
             raise BadTargetError("not a host name") from None
+    address = literal(host)
+    if address is not None:
+        return str(address), address
     if len(host) > _LONGEST_NAME or not _NAME.fullmatch(host):
         raise BadTargetError("not a host name")
     return host.removesuffix("."), None
+
+
+def _name_refusal(host: str, private_targets: str) -> str | None:
+    """Return the kind of a name that cannot be public, whatever it resolves to."""
+    name = next((each for each in _LOCAL_NAMES if f".{host}".endswith(f".{each}")), None)
+    if name == "localhost":
+        return None if private_targets == "loopback" else "loopback"
+    if name is not None or ("." not in host and private_targets == "refuse"):
+        return "local name"
+    return None
 
 
 def _number(text: str) -> int:

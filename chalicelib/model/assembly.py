@@ -38,8 +38,6 @@ DATA_LIMIT = 256 * 1024
 POINTS_PER_SEGMENT = 2000
 DEVICE_LIMIT = 900
 """UTF-8 bytes of a native device id: with tenant and moment it is a sort key, which holds 1024."""
-REFERENCE_LIMIT = 8192
-"""Characters of a media reference or URL."""
 _FEW = 25
 """So few points or facts always fit into an item, however long their names are."""
 _BULK = 160 * 1024
@@ -254,10 +252,6 @@ class _Assembler:
                 data = redacted(record.data, identifiers=self.identifiers)
                 self._event(device_id, record.type, at, data, (same, ordinal), path)
             case Media():
-                if max(len(record.reference), len(record.url or "")) > LINK_LIMIT:
-                    reason = f"a link of more than {LINK_LIMIT} characters"
-                    self._reject(path, reason)
-                    return
                 self._media(record, device_id, at, same, path)
             case AlertSignal():
                 self.out.signals.append(
@@ -353,8 +347,8 @@ class _Assembler:
         self.out.events.append(EventRecord(identity, device_id, kind, at, data, (self.number,)))
 
     def _media(self, record: Media, device_id: str, at: int, same: str, path: str) -> None:
-        if max(len(record.reference), len(record.url or "")) > REFERENCE_LIMIT:
-            self._reject(path, f"a media reference of more than {REFERENCE_LIMIT} characters")
+        if max(len(record.reference), len(record.url or "")) > LINK_LIMIT:
+            self._reject(path, f"a link of more than {LINK_LIMIT} characters")
             return
         identity = digest("media", device_id, record.kind, record.reference, same)
         self.out.media.append(MediaRecord(identity, device_id, record, at, (self.number,)))

@@ -83,6 +83,27 @@ def compiled(rules: Mapping[str, Any]) -> Matcher:
     return lambda facts: all(test(facts) for test in tests)
 
 
+def possible(rules: Mapping[str, Any], known: Facts) -> bool:
+    """Say whether a record of which only these facts are known may match.
+
+    Whoever reads records back need not read those that cannot.  An empty fact is one that the record lacks.
+    """
+    tests = {key: rules[key] for key in KEYS if key in rules and key in known}
+    if "conditions" in rules and "metrics" in known:
+        named = [condition["metric"] for condition in rules["conditions"]]
+        if not _any_of("metrics", named)(known):
+            return False
+    return compiled(tests)(known)
+
+
+def literal(rules: Mapping[str, Any], key: str) -> list[str] | None:
+    """Return the only values of a key that can match, where the filter names them without ``*``."""
+    values: list[str] | None = rules.get(key)
+    if values is None or any("*" in value for value in values):
+        return None
+    return sorted(set(values))
+
+
 def problems(rules: Any) -> list[tuple[str, str]]:
     """Return what is wrong with a filter: JSON pointers within it, and why."""
     if not isinstance(rules, dict):

@@ -1,8 +1,8 @@
 """Free-form names to metrics: how a vendor's own path becomes a metric with a unit.
 
-Order: the connection's ``settings.metric_map``; the unit that the vendor's device model states; a short
-list of names whose unit is beyond doubt; else ``<vendor>.<path>`` with unit ``None``.  Nothing is
-dropped for being unknown.
+Order: the connection's ``settings.metric_map``; a short list of names whose unit is beyond doubt; else
+``<vendor>.<path>`` with unit ``None``.  Nothing is dropped for being unknown.  No message carries its
+device model: what units that states, the operator's map repeats.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from chalicelib.model import lwm2m
 from chalicelib.model.metrics import METRICS, Value
 from chalicelib.model.records import Measurement
-from chalicelib.model.units import canonical_unit, convert, converts
+from chalicelib.model.units import canonical, convert, converts
 
 ALIASES: Mapping[str, str] = {
     "temperature": "temperature",
@@ -42,7 +43,7 @@ def named(
     metric, unit, extra = f"{vendor}.{path}", None, dict(attributes or {})
     rule = _rule(settings, path)
     if rule is not None:
-        metric, unit, value = _mapped(rule, metric, value)
+        metric, unit, value = _mapped(rule, vendor, metric, value)
     elif path.lower() in ALIASES and not isinstance(value, bool):
         metric = ALIASES[path.lower()]
         unit = METRICS[metric].unit
@@ -56,11 +57,17 @@ def _rule(settings: Mapping[str, Any], path: str) -> Mapping[str, Any] | None:
     return rule if isinstance(rule, dict) else None
 
 
-def _mapped(rule: Mapping[str, Any], own: str, value: Value) -> tuple[str, str | None, Value]:
+def _mapped(
+    rule: Mapping[str, Any], vendor: str, own: str, value: Value
+) -> tuple[str, str | None, Value]:
     metric, unit = rule.get("metric"), rule.get("unit")
+    urn = rule.get("urn")
+    if metric is None and isinstance(urn, str) and (meant := lwm2m.quantity(urn)) is not None:
+        metric, unit = meant.metric, unit or meant.unit
     stated = unit if isinstance(unit, str) else None
     if not isinstance(metric, str) or metric not in METRICS:
-        return own, (canonical_unit(stated) or stated) if stated else None, value
+        name = metric if isinstance(metric, str) and metric.startswith(f"{vendor}.") else own
+        return (name, None, value) if stated is None else (name, *canonical(value, stated))
     known = METRICS[metric]
     if known.kind == "boolean" and not isinstance(value, bool) and value in (0, 1):
         return metric, known.unit, bool(value)

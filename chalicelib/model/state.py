@@ -152,6 +152,11 @@ class Device:
         """Seconds between reports, where an operator said."""
         return self.operator.get("expected_interval_seconds")
 
+    @property
+    def labels(self) -> tuple[list[str], list[str]]:
+        """The tags and the groups that operators gave it."""
+        return self.operator.get("tags", []), self.operator.get("groups", [])
+
     def fact(self, path: str) -> Any:
         """Return what the vendor last said of a path, or ``None``."""
         return self.facts[path][0] if path in self.facts else None
@@ -228,8 +233,8 @@ class Device:
             "model": said["model"],
             "firmware": said["firmware"],
             "location": location,
-            "tags": self.operator.get("tags", []),
-            "groups": self.operator.get("groups", []),
+            "tags": self.labels[0],
+            "groups": self.labels[1],
             "presence": self.presence,
             "last_seen_at": last_seen,
             "expected_interval_seconds": self.expected_interval,

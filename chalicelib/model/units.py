@@ -6,7 +6,7 @@ everyday spellings); values are ``(canonical unit, factor, offset)`` with canoni
 
 from __future__ import annotations
 
-from chalicelib.model.metrics import METRICS
+from chalicelib.model.metrics import METRICS, Value
 
 G = 9.80665  # standard gravity, m/s2
 
@@ -21,6 +21,8 @@ _TABLE: dict[str, tuple[str, float, float]] = {
     "kpa": ("Pa", 1000, 0),
     "bar": ("Pa", 100_000, 0),
     "mbar": ("Pa", 100, 0),
+    "[psi]": ("Pa", 6894.757293168, 0),
+    "mm[hg]": ("Pa", 133.322387415, 0),
     "lx": ("lx", 1, 0),
     "klx": ("lx", 1000, 0),
     "[ppm]": ("[ppm]", 1, 0),
@@ -33,22 +35,27 @@ _TABLE: dict[str, tuple[str, float, float]] = {
     "mm": ("m", 0.001, 0),
     "cm": ("m", 0.01, 0),
     "km": ("m", 1000, 0),
+    "[in_i]": ("m", 0.0254, 0),
+    "[ft_i]": ("m", 0.3048, 0),
     "deg": ("deg", 1, 0),
     "rad": ("deg", 57.29577951308232, 0),
     "v": ("V", 1, 0),
     "mv": ("V", 0.001, 0),
     "s": ("s", 1, 0),
+    "us": ("s", 0.000001, 0),
     "ms": ("s", 0.001, 0),
     "min": ("s", 60, 0),
     "h": ("s", 3600, 0),
     "d": ("s", 86_400, 0),
     "dbm": ("dBm", 1, 0),
+    "db[w]": ("dBm", 1, 30),
     "db": ("dB", 1, 0),
 }
 _SPELLINGS = {
     "c": "cel", "c°": "cel", "°c": "cel", "degc": "cel", "celsius": "cel",
     "f": "[degf]", "°f": "[degf]", "degf": "[degf]", "fahrenheit": "[degf]",
     "kelvin": "k", "rh": "%", "%rh": "%", "percent": "%", "lux": "lx", "ppm": "[ppm]",
+    "psi": "[psi]", "mmhg": "mm[hg]", "{dbm}": "dbm",
     "ppb": "[ppb]", "dba": "db[spl]", "db(a)": "db[spl]", "g": "[g]", "mg": "m[g]", "°": "deg", "count": "1",
     "{count}": "1", "{people}": "1", "volt": "v", "seconds": "s", "sec": "s", "m/s^2": "m/s2", "m/s²": "m/s2",
 }  # fmt: skip
@@ -59,10 +66,18 @@ _BETWEEN: dict[tuple[str, str], float] = {
 }  # fmt: skip
 
 
-def canonical_unit(text: str) -> str | None:
-    """Return the canonical unit that a unit text converts into, or ``None`` if we do not know it."""
-    row = _row(text)
-    return row[0] if row else None
+def canonical(value: Value, unit: str) -> tuple[str, Value]:
+    """Return a unit's canonical one and ``value`` in it; an unknown unit stays as it is written.
+
+    A boolean is never scaled.
+    """
+    row = _row(unit)
+    if row is None:
+        return unit, value
+    known, factor, offset = row
+    if isinstance(value, bool) or (factor, offset) == (1, 0):
+        return known, value
+    return known, tidy(value * factor + offset)
 
 
 def converts(unit: str, metric: str) -> bool:
@@ -77,18 +92,11 @@ def converts(unit: str, metric: str) -> bool:
 
 def convert(value: float, unit: str, metric: str) -> float:
     """Return ``value`` of ``unit`` in the metric's canonical unit.  Raises ``ValueError`` if it cannot be."""
-    row, known = _row(unit), METRICS.get(metric)
-    if row is None or known is None:
+    if not converts(unit, metric):
         raise ValueError(f"{unit!r} does not convert into {metric}")
-    canonical, factor, offset = row
-    if (factor, offset) != (1, 0):
-        value = tidy(value * factor + offset)
-    if canonical == known.unit:
-        return value
-    between = _BETWEEN.get((canonical, known.unit))
-    if between is None:
-        raise ValueError(f"{unit!r} does not convert into {metric}")
-    return tidy(value * between)
+    stated, value = canonical(value, unit)
+    asked = METRICS[metric].unit
+    return value if stated == asked else tidy(value * _BETWEEN[stated, asked])
 
 
 def tidy(value: float) -> float:

@@ -18,9 +18,9 @@ from chalicelib.model.assembly import Assembly
 from chalicelib.model.envelope import Envelope
 from chalicelib.model.times import HOUR, hour_of
 from chalicelib.reading import read
-from chalicelib.store import connections, corrections, jobs, quarantine
+from chalicelib.store import connections, corrections, quarantine, renormalizations
 from chalicelib.store.connections import Connection
-from chalicelib.store.jobs import DONE, FAILED, RUNNING, Job
+from chalicelib.store.renormalizations import DONE, FAILED, RUNNING, Renormalization
 from chalicelib.store.said import Provenance
 from chalicelib.store.table import ConflictError, table_of
 
@@ -39,7 +39,7 @@ def work(the_hub: Hub, asked: Mapping[str, Any]) -> None:
     Raises what AWS raises; the message then comes again.
     """
     table = table_of(the_hub)
-    job = jobs.find(table, asked["tenant"], asked["connection"], asked["id"])
+    job = renormalizations.find(table, asked["tenant"], asked["connection"], asked["id"])
     if job is None or job.state != RUNNING or job.slices != asked["slices"]:
         return
     connection = connections.find(table, job.connection_id)
@@ -61,8 +61,8 @@ def sweep(the_hub: Hub | None = None) -> int:
     """
     the_hub = the_hub or hub()
     found = 0
-    for job in jobs.due(table_of(the_hub), the_hub.now()):
-        if job.tries >= jobs.TRIES:
+    for job in renormalizations.due(table_of(the_hub), the_hub.now()):
+        if job.tries >= renormalizations.TRIES:
             reason = f"slice {job.slices + 1} failed {job.tries} times: see the log"
             _save(the_hub, job.ended(FAILED, the_hub.now(), reason))
             continue
@@ -73,14 +73,14 @@ def sweep(the_hub: Hub | None = None) -> int:
     return found
 
 
-def _save(the_hub: Hub, job: Job) -> Job | None:
+def _save(the_hub: Hub, job: Renormalization) -> Renormalization | None:
     try:
-        return jobs.save(table_of(the_hub), job, the_hub.now())
+        return renormalizations.save(table_of(the_hub), job, the_hub.now())
     except ConflictError:
         return None  # somebody else did this slice, and asks for the next
 
 
-def _slice(the_hub: Hub, connection: Connection, job: Job) -> Job:
+def _slice(the_hub: Hub, connection: Connection, job: Renormalization) -> Renormalization:
     counts, examples = Counter(job.counts), list(job.examples)
     begun, number, place = the_hub.now(), 0, job.place
     history = _History(the_hub, connection)

@@ -48,7 +48,7 @@ def _notice(
         items = (
             (number, outcome.item)
             for number, outcome in enumerate(reading.outcomes)
-            if outcome.item.body is not None and adapter.models(outcome.item.kind)
+            if isinstance(outcome.item.body, dict) and adapter.models(outcome.item.kind)
         )
         source = Source(envelope.received_at, envelope.receipt_id, 0, adapter.version)
         watch(table, connection, items, source)

@@ -17,8 +17,10 @@ profile     T#tenant#C#connection P#message kind                  (written when 
 tally       T#tenant#C#connection H#hour                          (counted, once a minute at most)
 integration T#tenant#I            integration
 delivery    T#tenant#I#integr.    L#delivery id                   by_time T#..#I#integr#month, by_state DUE
+job         T#tenant#J#owner      job id                          by_time T#tenant#JOB#owner, by_state JOBS
 quarantine  T#tenant#Q            quarantine id                   by_time T#tenant#QUARANTINE#month
 api key     K#sha256              KEY                             by_time T#tenant#KEY
+data key    HUB                   DATAKEY#made_at                 (encrypted by KMS; see sealing)
 
 Writers of what a vendor said (segment, event, media, signal) use :meth:`Table.remember`: the same thing
 written twice is written once, and its first arrival is kept.  Writers of what follows from it (state,

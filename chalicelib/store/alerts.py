@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from chalicelib.model.alerts import Alert, fold
@@ -50,8 +51,23 @@ def _refold(table: Table, tenant: str, device_id: str, key: str, changed_at: int
         wanted.add(where.sk)
         _save(table, tenant, where, alert, _origin(alert, signals, sources), stored.get(where.sk))
     for sk in stored.keys() - wanted:
-        table.delete(Key(pk, sk))  # an earlier raise came late: its alert now begins there
+        _merge(table, stored[sk], alerts)
     return alerts
+
+
+def _merge(table: Table, item: Plain, alerts: list[Alert]) -> None:
+    """Remove an alert that is part of another one: an earlier raise came late.
+
+    Whoever was told that it was raised is told that it ended, by a last change before it goes.
+    """
+    alert = alert_of(item)
+    if alert.cleared is None:
+        whole = [each.id for each in alerts if each.raised_at < alert.raised_at]
+        note = f"an earlier raise came late: this is now {whole[-1]}" if whole else None
+        ended = replace(alert, cleared=(alert.raised_at, None, note))
+        provenance = {name: item[name] for name in ("p", "c", "v")}
+        table.replace(Key(item["pk"], item["sk"]), {"d": _packed(ended), **provenance}, item)
+    table.delete(Key(item["pk"], item["sk"]))
 
 
 def _origin(
@@ -65,18 +81,7 @@ def _save(
     table: Table, tenant: str, where: Key, alert: Alert, source: Provenance, read: Plain | None
 ) -> None:
     item: Plain = {
-        "d": pack(
-            [
-                alert.key,
-                alert.name,
-                alert.severity,
-                alert.message,
-                alert.updated_at,
-                alert.source,
-                alert.cleared,
-                alert.acknowledged,
-            ]
-        ),
+        "d": _packed(alert),
         "p": source.receipt_id,
         "c": source.connection_id,
         "v": source.adapter_version,
@@ -91,6 +96,21 @@ def _save(
     if read is None:
         table.put(keys.pointer(tenant, alert.id), {"at_pk": where.pk, "at_sk": where.sk})
     table.replace(where, item, read)
+
+
+def _packed(alert: Alert) -> bytes:
+    return pack(
+        [
+            alert.key,
+            alert.name,
+            alert.severity,
+            alert.message,
+            alert.updated_at,
+            alert.source,
+            alert.cleared,
+            alert.acknowledged,
+        ]
+    )
 
 
 def alert_of(item: Mapping[str, Any]) -> Alert:
@@ -114,6 +134,20 @@ def alert_of(item: Mapping[str, Any]) -> Alert:
 def as_json(item: Mapping[str, Any]) -> dict[str, Any]:
     """Return a stored alert as the API and deliveries show it."""
     return {**alert_of(item).as_json(), "provenance": said.provenance_of(item).as_json()}
+
+
+def as_raised(table: Table, item: Mapping[str, Any]) -> Alert:
+    """Return a stored alert as its first raise made it: one query, where later raises updated it."""
+    now = alert_of(item)
+    if now.updated_at > now.raised_at:
+        moment = f"{keys.SIGNAL}{keys.condition(now.key)}#{to_rfc3339(now.raised_at)}#"
+        said_then, _ = table.query(item["pk"], moment, f"{moment}~")
+        raises = [
+            signal for each in said_then if (signal := said.signal_of(each)).action == "raise"
+        ]
+        if raises:
+            return fold([min(raises, key=lambda signal: signal.digest)])[0]
+    return replace(now, cleared=None, acknowledged=None)
 
 
 def find(table: Table, tenant: str, identity: str) -> Plain | None:

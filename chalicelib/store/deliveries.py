@@ -17,8 +17,8 @@ from chalicelib.model.decode import compress, gunzip
 from chalicelib.model.digests import digest
 from chalicelib.model.times import DAY, to_rfc3339
 from chalicelib.store import keys
-from chalicelib.store.listing import Page, indexed, newest_first
-from chalicelib.store.table import VERSION, Key, Plain, Table, pack, unpack
+from chalicelib.store.listing import Page, indexed, newest_first, oldest_first
+from chalicelib.store.table import VERSION, ConflictError, Key, Plain, Table, pack, unpack
 
 RETENTION = 30 * DAY
 PENDING, DELIVERED, DEAD, CANCELLED = "pending", "delivered", "dead", "cancelled"
@@ -53,6 +53,10 @@ class Delivery:
     """``None`` while pending: it waits for its integration, disabled or unable to take more."""
     packed: bytes | None = None
     pointer: str | None = None
+    place: str | None = None
+    """Where it stands in its device's line, if its integration asks for order."""
+    behind: bool = False
+    """Whether another one of its device has to go first."""
     version: int = 0
 
     def as_json(self) -> dict[str, Any]:
@@ -68,10 +72,14 @@ class Delivery:
         }
 
 
-def identity_of(integration_id: str, event_ids: Sequence[str]) -> str:
-    """Return the id of a delivery: the same for the same events.  It carries the integration's."""
+def identity_of(integration_id: str, event_ids: Sequence[str], replay: str | None = None) -> str:
+    """Return the id of a delivery: the same for the same events.  It carries the integration's.
+
+    What a replay sends is another delivery than the first one, whose row may stand there, dead or delivered.
+    """
     name = integration_id.removeprefix("int_")
-    return f"dlv_{name}_{digest('delivery', list(event_ids))}"
+    again = () if replay is None else (replay,)
+    return f"dlv_{name}_{digest('delivery', list(event_ids), *again)}"
 
 
 def integration_of(identity: str) -> str:
@@ -80,11 +88,17 @@ def integration_of(identity: str) -> str:
 
 
 def begun(
-    tenant: str, integration_id: str, events: Sequence[CloudEvent], *, batch: bool, now: int
+    tenant: str,
+    integration_id: str,
+    events: Sequence[CloudEvent],
+    *,
+    batch: bool,
+    now: int,
+    replay: str | None = None,
 ) -> Delivery:
     """Return a delivery that nobody has attempted and that is not yet stored."""
     event_ids = tuple(event["id"] for event in events)
-    identity = identity_of(integration_id, event_ids)
+    identity = identity_of(integration_id, event_ids, replay)
     packed = pack(list(events))
     return Delivery(identity, tenant, integration_id, event_ids, batch, PENDING, now, packed=packed)
 
@@ -129,8 +143,21 @@ def save_new(table: Table, rows: Iterable[Delivery]) -> None:
 
 
 def forget(table: Table, row: Delivery) -> None:
-    """Remove a delivery whose integration is gone."""
+    """Remove a delivery that came through at its first attempt: it is only counted."""
     table.delete(_key(row.tenant, row.integration_id, row.id))
+
+
+def cancel(table: Table, tenant: str, identity: str) -> bool:
+    """Give up a pending delivery; False if it is not pending any more."""
+    while True:
+        row = find(table, tenant, identity)
+        if row is None or row.state != PENDING:
+            return False
+        try:
+            save(table, replace(row, state=CANCELLED, next_attempt_at=None))
+        except ConflictError:
+            continue
+        return True
 
 
 def events_of(table: Table, row: Delivery) -> list[CloudEvent]:
@@ -185,11 +212,54 @@ def deliveries(
     )
 
 
+def in_order(
+    table: Table, tenant: str, integration_id: str, end: int, *, limit: int, after: Plain | None
+) -> Page:
+    """Return a page of all deliveries of an integration that began before ``end``, oldest first."""
+    return oldest_first(
+        table, tenant, _listing(integration_id), start=None, end=end, limit=limit, after=after
+    )
+
+
 def of_receipt(table: Table, tenant: str, receipt_id: str) -> list[Delivery]:
     """Return the deliveries of what a receipt's payload said, as far as they are remembered."""
     pointers = table.walk(_receipt(tenant, receipt_id, "").pk)
     found = many(table, tenant, [pointer["sk"] for pointer in pointers])
     return sorted(found.values(), key=lambda row: (row.created_at, row.id))
+
+
+def line_of(device: str, number: str, part: int) -> str:
+    """Return the place in a device's line of a part of a message: messages are numbered in their order."""
+    return f"{digest(device, length=10)}#{number:0>20}#{part:04d}"
+
+
+def stand_in_line(table: Table, row: Delivery) -> None:
+    """Let a stored delivery stand in its device's line.  Doing it again changes nothing."""
+    table.put(_line(row), {"i": row.id, **_expiry(table, row)})
+
+
+def leave_line(table: Table, row: Delivery) -> None:
+    """Take a delivery out of its device's line."""
+    if row.place is not None:
+        table.delete(_line(row))
+
+
+def first_in_line(table: Table, tenant: str, integration_id: str, device: str) -> Delivery | None:
+    """Return the delivery that a device's others wait for, or ``None``."""
+    pk, line = keys.integration_pk(tenant, integration_id), digest(device, length=10)
+    while True:
+        low = f"{keys.LINE}{line}#"
+        found, _ = table.query(pk, low, f"{low}~", limit=1, consistent=True)
+        if not found:
+            return None
+        row = find(table, tenant, found[0]["i"])
+        if row is not None and row.state == PENDING:
+            return row
+        table.delete(Key(pk, found[0]["sk"]))  # whoever ended it died before it had left
+
+
+def _line(row: Delivery) -> Key:
+    return Key(keys.integration_pk(row.tenant, row.integration_id), f"{keys.LINE}{row.place}")
 
 
 def delivery_of(item: Mapping[str, Any]) -> Delivery:
@@ -208,6 +278,8 @@ def delivery_of(item: Mapping[str, Any]) -> Delivery:
         next_attempt_at=int(item["n"]) if "n" in item else None,
         packed=item.get("d"),
         pointer=item.get("x"),
+        place=item.get("o"),
+        behind=bool(item.get("h", 0)),
         version=int(item[VERSION]),
     )
 
@@ -242,10 +314,12 @@ def _item(table: Table, row: Delivery, *, handed_over: bool) -> Plain:
         "n": row.next_attempt_at,
         "d": row.packed,
         "x": row.pointer,
+        "o": row.place,
+        "h": int(row.behind) or None,
         **indexed(table, row.tenant, _listing(row.integration_id), row.created_at, row.id),
         **_expiry(table, row),
     }
-    if row.state == PENDING and row.next_attempt_at is None:
+    if row.state == PENDING and row.next_attempt_at is None and not row.behind:
         item |= {
             "g2pk": _waiting(row.tenant, row.integration_id),
             "g2sk": f"{to_rfc3339(row.created_at)}#{row.id}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from chalicelib.model.assembly import Point
@@ -134,6 +134,14 @@ def many(table: Table, tenant: str, device_ids: Iterable[str]) -> dict[str, Devi
     """Return many devices by id; those that do not exist are left out."""
     found = table.get_many(keys.device(tenant, device_id) for device_id in device_ids)
     return {keys.device_of(key.pk)[1]: device_of(item) for key, item in found.items()}
+
+
+def labels(
+    table: Table, tenant: str, device_ids: Iterable[str]
+) -> dict[str, tuple[Sequence[str], Sequence[str]]]:
+    """Return tags and groups of many devices; those that do not exist are left out."""
+    found = many(table, tenant, device_ids)
+    return {device_id: device.labels for device_id, device in found.items()}
 
 
 def states(table: Table, tenant: str, device_ids: Iterable[str]) -> dict[str, State]:

@@ -1,8 +1,8 @@
-"""Jobs: an operator's command that runs off the request, in slices, and can be followed.
+"""Jobs: work that an operator asked for and that is done in slices, off the request.
 
-The row says how far a job is; a queue message names the row and the slice that is to be done.  A slice
-that was done moves the row on, so that a message for it means nothing any more; a job whose message was
-lost is found by the sweep.
+A job's row says how far it is.  A queue message names the job and its next slice; the slice is done, the row
+written, and only then the next slice named.  So a process may die anywhere: at worst a slice is done twice.
+A job whose message was lost is found in the ``JOBS`` index a little later.
 """
 
 from __future__ import annotations
@@ -11,139 +11,110 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from chalicelib.model.times import to_rfc3339
+from chalicelib.model.times import DAY, to_rfc3339
 from chalicelib.store import keys
+from chalicelib.store.listing import Page, within
 from chalicelib.store.table import VERSION, Key, Plain, Table, pack, unpack
 
-RUNNING, DONE, FAILED = "running", "done", "failed"
-PATIENCE = 300_000
-"""Milliseconds after which a slice that was not done is asked for again."""
-TRIES = 5
-"""Times that a slice is asked for, before its job has failed."""
-COUNTED = (
-    "payloads",
-    "unchanged",
-    "added",
-    "corrected",
-    "withdrawn",
-    "quarantined",
-    "released",
-)
-"""Payloads, those that change nothing, and what the others change: records, and bad items."""
+RUNNING, DONE, CANCELLED = "running", "done", "cancelled"
+RETENTION = 30 * DAY
+GRACE = 120_000
+"""Milliseconds after which a running job's message must be lost."""
 _JOBS = "JOBS"
+"""The partition of ``by_state`` that lists running jobs by the moment at which they are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """History of a connection put through today's adapter: arrivals from ``start`` until before ``end``."""
+    """One piece of work, for what it belongs to (its ``owner``, an integration).  Moments in milliseconds."""
 
     id: str
     tenant: str
-    connection_id: str
-    start: int
-    end: int
-    dry_run: bool
+    owner: str
+    kind: str
     created_at: int
+    request: Mapping[str, Any] = field(default_factory=dict)
+    """What was asked for, as JSON."""
     state: str = RUNNING
-    slices: int = 0
-    """Slices that were done."""
-    tries: int = 1
-    """How often the present one was asked for."""
-    place: tuple[int, str] | None = None
-    """The last payload that was dealt with: its arrival and receipt."""
-    counts: Mapping[str, int] = field(default_factory=dict)
-    examples: tuple[Mapping[str, Any], ...] = ()
-    reason: str | None = None
+    slice: int = 0
+    """How many slices are done: a message that names another one is outdated."""
+    place: Any = None
+    """Where the next slice begins, as JSON (``None``: at the beginning)."""
+    looked_at: int = 0
+    count: int = 0
+    """How many things were looked at, and how many of them were put through again."""
     finished_at: int | None = None
     version: int = 0
 
-    @property
-    def progress(self) -> float:
-        """How much of the range has been dealt with, from 0 to 1."""
-        if self.state == DONE:
-            return 1.0
-        if self.place is None or self.end <= self.start:
-            return 0.0
-        return round((self.place[0] - self.start) / (self.end - self.start), 3)
 
-    def ended(self, state: str, now: int, reason: str | None = None) -> Job:
-        """Return the job as it ends."""
-        return replace(self, state=state, finished_at=now, reason=reason)
-
-
-def find(table: Table, tenant: str, connection_id: str, identity: str) -> Job | None:
+def find(table: Table, tenant: str, owner: str, identity: str) -> Job | None:
     """Return a job as it is now, or ``None``."""
-    item = table.get(keys.job(tenant, connection_id, identity))
-    return _job(item) if item else None
+    item = table.get(_key(tenant, owner, identity))
+    return job_of(item) if item else None
 
 
-def save(table: Table, job: Job, now: int) -> Job:
-    """Write a job and return it as stored.  Raises ``ConflictError`` if it changed since it was read."""
-    body: Plain = {
-        "start": job.start,
-        "end": job.end,
-        "dry_run": job.dry_run,
-        "created_at": job.created_at,
-        "state": job.state,
-        "slices": job.slices,
-        "tries": job.tries,
-        "place": job.place,
-        "counts": dict(job.counts),
-        "examples": list(job.examples),
-        "reason": job.reason,
-        "finished_at": job.finished_at,
-    }
-    item: Plain = {"d": pack(body)}
-    if job.state == RUNNING:
-        item |= {"g2pk": _JOBS, "g2sk": f"{to_rfc3339(now + PATIENCE)}#{job.id}"}
+def save(table: Table, job: Job, *, wake: int = 0) -> Job:
+    """Write a job and return it as stored.  Raises ``ConflictError`` if it changed since it was read.
+
+    ``wake`` is how long (ms) its next message may take; a little later it is taken for lost.
+    """
     read = {VERSION: job.version} if job.version else None
-    table.replace(keys.job(job.tenant, job.connection_id, job.id), item, read)
+    table.replace(_key(job.tenant, job.owner, job.id), _item(table, job, wake), read)
     return replace(job, version=job.version + 1)
 
 
-def of_connection(table: Table, tenant: str, connection_id: str) -> list[Job]:
-    """Return a connection's jobs, newest first (an operator gives tens, not thousands)."""
-    pk = keys.connection_pk(tenant, connection_id)
-    found = [_job(item) for item in table.walk(pk, keys.JOB, f"{keys.JOB}~", consistent=True)]
-    return sorted(found, key=lambda job: (job.created_at, job.id), reverse=True)
+def jobs(table: Table, tenant: str, owner: str, *, limit: int, after: Plain | None) -> Page:
+    """Return a page of an owner's jobs, newest first."""
+    partition = _listing(tenant, owner)
+    return within(
+        table, partition, "", "", limit=limit, after=after, index="by_time", descending=True
+    )
 
 
 def due(table: Table, now: int) -> Iterator[Job]:
-    """Yield every job of which nothing was done for too long."""
+    """Yield every running job whose message must be lost."""
     for item in table.walk(_JOBS, "0", to_rfc3339(now), index="by_state"):
         found = table.get(Key(item["pk"], item["sk"]))
-        if found is not None and (job := _job(found)).state == RUNNING:
+        job = job_of(found) if found else None
+        if job is not None and job.state == RUNNING:
             yield job
 
 
-def as_json(job: Job) -> Plain:
-    """Return a job as the API shows it."""
-    return {
-        "id": job.id,
-        "connection_id": job.connection_id,
+def job_of(item: Mapping[str, Any]) -> Job:
+    """Return the job that a stored item holds."""
+    _, tenant, _, owner = item["pk"].split("#", 3)
+    body: Plain = unpack(item["d"])
+    return Job(id=item["sk"], tenant=tenant, owner=owner, version=int(item[VERSION]), **body)
+
+
+def _item(table: Table, job: Job, wake: int) -> Plain:
+    body = {
+        "kind": job.kind,
+        "created_at": job.created_at,
+        "request": dict(job.request),
         "state": job.state,
-        "dry_run": job.dry_run,
-        "from": to_rfc3339(job.start),
-        "to": to_rfc3339(job.end),
-        "created_at": to_rfc3339(job.created_at),
-        "finished_at": to_rfc3339(job.finished_at) if job.finished_at is not None else None,
-        "progress": job.progress,
-        "counts": dict.fromkeys(COUNTED, 0) | dict(job.counts),
-        "examples": [dict(example) for example in job.examples],
-        "reason": job.reason,
+        "slice": job.slice,
+        "place": job.place,
+        "looked_at": job.looked_at,
+        "count": job.count,
+        "finished_at": job.finished_at,
     }
+    item: Plain = {
+        "d": pack(body),
+        "g1pk": _listing(job.tenant, job.owner),
+        "g1sk": f"{to_rfc3339(job.created_at)}#{job.id}",
+    }
+    if job.state == RUNNING:
+        moment = table.hub.now() + wake + GRACE
+        item |= {"g2pk": _JOBS, "g2sk": f"{to_rfc3339(moment)}#{job.id}"}
+    elif not table.hub.config.keep_all:
+        item["expires_at"] = (job.created_at + RETENTION) // 1000
+    return item
 
 
-def _job(item: Mapping[str, Any]) -> Job:
-    tenant, connection_id = keys.connection_of(item["pk"])
-    body = unpack(item["d"])
-    place, examples = body.pop("place"), body.pop("examples")
-    return Job(
-        id=item["sk"].removeprefix(keys.JOB),
-        tenant=tenant,
-        connection_id=connection_id,
-        place=(place[0], place[1]) if place else None,
-        examples=tuple(examples),
-        version=int(item[VERSION]),
-        **body,
-    )
+def _key(tenant: str, owner: str, identity: str) -> Key:
+    return Key(f"T#{tenant}#J#{owner}", identity)
+
+
+def _listing(tenant: str, owner: str) -> str:
+    return keys.listing(tenant, f"JOB#{owner}")

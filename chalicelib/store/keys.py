@@ -9,7 +9,7 @@ from chalicelib.store.table import Key
 SEGMENT, FACTS, EVENT, MEDIA, SIGNAL, ALERT = "M#", "F#", "E#", "E!#", "S#", "A#"
 DEVICE, STATE = "DEVICE", "STATE"
 PROFILE, HOUR, JOB = "P#", "H#", "N#"
-STANDING, INTEGRATION = "STANDING", "int_"
+STANDING, INTEGRATION, LINE = "STANDING", "int_", "O#"
 SAID = (SEGMENT, FACTS, EVENT, MEDIA, SIGNAL)
 """What vendors said, from which everything else follows."""
 

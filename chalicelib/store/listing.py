@@ -1,4 +1,4 @@
-"""Listings by tenant and time, newest first, through month buckets of the ``by_time`` index.
+"""Listings by tenant and time, through month buckets of the ``by_time`` index.
 
 A marker item says which months hold anything, so that a listing walks neither empty months nor other
 tenants' items; a filter beyond the key narrows within a budget of items read a page.
@@ -46,12 +46,44 @@ def newest_first(
     keep: Callable[[Plain], bool],
 ) -> Page:
     """Return a page of a bucketed listing: ``start`` inclusive, ``end`` exclusive, in milliseconds."""
-    low, high = _bounds(start, end)
+    return _bucketed(table, tenant, what, _bounds(start, end), limit, after, keep, descending=True)
+
+
+def oldest_first(
+    table: Table,
+    tenant: str,
+    what: str,
+    *,
+    start: int | None,
+    end: int | None,
+    limit: int,
+    after: Plain | None,
+) -> Page:
+    """Return a page of the same listing the other way round, for work that goes on where it stopped."""
+    bounds = _bounds(start, end)
+    return _bucketed(table, tenant, what, bounds, limit, after, lambda _: True, descending=False)
+
+
+def _bucketed(
+    table: Table,
+    tenant: str,
+    what: str,
+    bounds: tuple[str, str],
+    limit: int,
+    after: Plain | None,
+    keep: Callable[[Plain], bool],
+    *,
+    descending: bool,
+) -> Page:
+    low, high = bounds
     if low >= high:
         return Page([], None)
-    last_month = after["g1pk"].rsplit("#", 1)[1] if after else high[:7]
+    first, last = low[:7], high[:7]
+    if after is not None:
+        reached = after["g1pk"].rsplit("#", 1)[1]
+        first, last = (first, reached) if descending else (reached, last)
     months = table.walk(
-        f"T#{tenant}", f"B#{what}#{low[:7]}", f"B#{what}#{last_month}", descending=True
+        f"T#{tenant}", f"B#{what}#{first}", f"B#{what}#{last}", descending=descending
     )
     found: list[Plain] = []
     budget = BUDGET
@@ -61,7 +93,13 @@ def newest_first(
         while True:
             size = min(max(limit + 1, 100), budget)
             items, more = table.query(
-                partition, low, high, index="by_time", descending=True, limit=size, after=resume
+                partition,
+                low,
+                high,
+                index="by_time",
+                descending=descending,
+                limit=size,
+                after=resume,
             )
             budget -= len(items)
             found += [item for item in items if keep(item)]

@@ -29,6 +29,12 @@ class Position(NamedTuple):
     metric: str
     discriminator: tuple[tuple[str, str], ...]
 
+    @classmethod
+    def of(cls, value: Any) -> Position:
+        """Read a position that went through JSON."""
+        at, metric, discriminator = value
+        return cls(at, metric, tuple((name, each) for name, each in discriminator))
+
 
 class Reading(NamedTuple):
     """A measurement and where it came from."""

@@ -81,6 +81,8 @@ def standing(table: Table, tenant: str, integration_id: str) -> Standing:
     where, beside = integrations.key(tenant, integration_id), keys.standing(tenant, integration_id)
     found = table.get_many((where, beside), consistent=True)
     integration = integrations.integration_of(found[where]) if where in found else None
+    if integration is not None:
+        integration = integrations.opened(table, integration)
     if beside not in found:
         return Standing(integration)
     return Standing(integration, condition_of(found[beside]), int(found[beside][VERSION]))

@@ -31,8 +31,12 @@ _COUNTS: Sequence[Count] = (
     "ApproximateNumberOfMessagesNotVisible",
     "ApproximateNumberOfMessagesDelayed",
 )
-_QUEUES = {"normalize": ("InboundQueue", 2), "deliver": ("DeliveriesQueue", 64)}
-"""Which queue feeds a function, and with how many invocations at a time."""
+_QUEUES = {
+    "normalize": ("normalize", "InboundQueue", 2),
+    "deliver": ("deliver", "DeliveriesQueue", 64),
+    "ordered": ("deliver", "OrderedQueue", 64),
+}
+"""Which function each queue feeds, and with how many invocations at a time."""
 _STREAMS = ("project", "dispatch")
 _SWEEP_EVERY = 1
 _IDLE_EVERY = 1
@@ -51,17 +55,17 @@ class Functions:
     ) -> None:
         self._sqs = session.client("sqs", config=_client_settings())
         streams = session.client("dynamodbstreams", config=_client_settings())
-        self._watched = [provisioned.queues[queue].url for queue, _ in _QUEUES.values()]
+        self._watched = [provisioned.queues[queue].url for _, queue, _ in _QUEUES.values()]
         self.queues = {
             name: QueuePoller(
                 self._sqs,
                 provisioned.queues[queue],
-                functions[name],
-                template.event_source(name.capitalize(), EventSource(batch_size=10)),
+                functions[function],
+                template.event_source(function.capitalize(), EventSource(batch_size=10), queue),
                 name=name,
                 concurrency=concurrency,
             )
-            for name, (queue, concurrency) in _QUEUES.items()
+            for name, (function, queue, concurrency) in _QUEUES.items()
         }
         self.streams = {}
         for name in _STREAMS:
@@ -101,6 +105,7 @@ class Functions:
         if read_to_end:
             self.caught_up(within=20)
         self.queues["deliver"].stop()
+        self.queues["ordered"].stop()
         if read_to_end:
             self.caught_up(within=5)
         for poller in self.streams.values():

@@ -142,7 +142,12 @@ class Hub:
         from infra.local.functions import Functions  # noqa: PLC0415
 
         hands = aws.hub()
-        _ = (hands.dynamodb, hands.sqs, hands.s3)  # made here: boto3 makes clients in one thread
+        _ = (
+            hands.dynamodb,
+            hands.sqs,
+            hands.s3,
+            hands.kms,
+        )  # made here: boto3 makes clients in one thread
         names = ("normalize", "project", "dispatch", "deliver", "sweep")
         functions = Functions(
             self._session,

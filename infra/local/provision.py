@@ -1,4 +1,4 @@
-"""Table, queues and bucket of ``infra/resources.json``, made at any endpoint.
+"""Table, queues, bucket and key of ``infra/resources.json``, made at any endpoint.
 
 Idempotent: run again it completes what is missing and leaves what is there.  The same function
 serves ministack, LocalStack, moto and AWS itself.
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 _ACTIVE_WITHIN = 60
 _QUEUE_SETTINGS = (
+    "DeduplicationScope",
     "DelaySeconds",
+    "FifoThroughputLimit",
     "MaximumMessageSize",
     "MessageRetentionPeriod",
     "ReceiveMessageWaitTimeSeconds",
@@ -50,6 +52,8 @@ class Provisioned:
     queues: Mapping[str, Queue]
     """By logical id."""
     bucket: str
+    secrets_key: str
+    """Alias of the KMS key."""
 
     def environment(self) -> dict[str, str]:
         """Return the variables that tell the handlers where everything is."""
@@ -57,8 +61,10 @@ class Provisioned:
             "TABLE_NAME": self.table,
             "INBOUND_QUEUE_URL": self.queues["InboundQueue"].url,
             "DELIVERIES_QUEUE_URL": self.queues["DeliveriesQueue"].url,
+            "ORDERED_QUEUE_URL": self.queues["OrderedQueue"].url,
             "DEAD_LETTERS_QUEUE_URL": self.queues["DeliveriesDeadLetters"].url,
             "ARCHIVE_BUCKET": self.bucket,
+            "SECRETS_KEY": self.secrets_key,
         }
 
 
@@ -68,7 +74,10 @@ def provision(session: boto3.Session, template: Template, prefix: str) -> Provis
     stream_arn = _table(session.client("dynamodb"), template.properties("HubTable"), table)
     bucket = name_of(prefix, "ArchiveBucket")
     _bucket(session.client("s3"), bucket, session.region_name)
-    return Provisioned(table, stream_arn, _queues(session.client("sqs"), template, prefix), bucket)
+    secrets_key = f"alias/{name_of(prefix, 'SecretsKey')}"
+    _key(session.client("kms"), secrets_key)
+    queues = _queues(session.client("sqs"), template, prefix)
+    return Provisioned(table, stream_arn, queues, bucket, secrets_key)
 
 
 def introduce(session: boto3.Session, address: str) -> None:
@@ -155,7 +164,10 @@ def _queues(sqs: SQSClient, template: Template, prefix: str) -> dict[str, Queue]
                         "maxReceiveCount": int(policy["maxReceiveCount"]),
                     }
                 )
-            made[logical_id] = _queue(sqs, name_of(prefix, logical_id), attributes)
+            name = name_of(prefix, logical_id)
+            if properties.get("FifoQueue"):
+                name, attributes["FifoQueue"] = f"{name}.fifo", "true"
+            made[logical_id] = _queue(sqs, name, attributes)
         return made[logical_id]
 
     for each in template.of_type("AWS::SQS::Queue"):
@@ -187,3 +199,12 @@ def _bucket(s3: S3Client, name: str, region: str) -> None:
                 Bucket=name,
                 CreateBucketConfiguration={"LocationConstraint": region},  # type: ignore[typeddict-item]
             )
+
+
+def _key(kms: Any, alias: str) -> None:
+    """Make the key that an alias names; one that is there is kept, with all that it protects."""
+    try:
+        kms.describe_key(KeyId=alias)
+    except kms.exceptions.NotFoundException:
+        made = kms.create_key(Description="Tributary: secrets in the table")
+        kms.create_alias(AliasName=alias, TargetKeyId=made["KeyMetadata"]["KeyId"])

@@ -47,12 +47,16 @@ class Template:
         """Return the logical ids of all resources of one CloudFormation type."""
         return [name for name, each in self.resources.items() if each.get("Type") == kind]
 
-    def event_source(self, function: str, default: EventSource) -> EventSource:
-        """Return how a function is fed: the template's settings over the given ones."""
+    def event_source(
+        self, function: str, default: EventSource, queue: str | None = None
+    ) -> EventSource:
+        """Return how a function is fed (by a queue): the template's settings over the given ones."""
         events = self.resources.get(function, {}).get("Properties", {}).get("Events", {})
         source = default
         for event in events.values():
-            source = _over(source, event.get("Properties", {}))
+            settings = event.get("Properties", {})
+            if queue is None or reference(settings.get("Queue")) == queue:
+                source = _over(source, settings)
         return source
 
 

@@ -57,6 +57,13 @@ def test_name_and_settings_can_be_changed(tenant: Any) -> None:
         ({"metric_map": []}, "/settings/metric_map"),
         ({"metric_map": {"a": "temperature"}}, "/settings/metric_map/a"),
         ({"metric_map": {"a": {"metric": "warmth"}}}, "/settings/metric_map/a"),
+        ({"metric_map": {"a": {"urn": "urn:oma:lwm2m:ext:5700"}}}, "/settings/metric_map/a"),
+        (
+            {"metric_map": {"a": {"urn": "urn:oma:lwm2m:ext:3303", "unit": "hPa"}}},
+            "/settings/metric_map/a",
+        ),
+        ({"metric_map": {"a/b": {"metric": "relayr.x"}}}, "/settings/metric_map/a~1b"),
+        ({"metric_map": {"a": {}}}, "/settings/metric_map/a"),
         (
             {"metric_map": {"a": {"metric": "temperature", "unit": "furlong"}}},
             "/settings/metric_map/a",

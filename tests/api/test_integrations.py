@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chalicelib import destinations
+from chalicelib.security import verifying_key
 from chalicelib.store import deliveries, integrations
 from chalicelib.store.table import table_of
 
@@ -251,6 +252,59 @@ def test_rotation_keeps_both_secrets_for_a_day(tenant: Any) -> None:
     day_later = tenant.clock.now + 86_400_000
     expected = ((new, None), (made["secret"], day_later))
     assert stored(tenant, made["id"]).secrets == expected
+
+
+def test_no_more_than_five_secrets_sign_at_a_time(tenant: Any) -> None:
+    made = tenant.post("/v1/integrations", BODY)
+    path = f"/v1/integrations/{made['id']}/rotate-secret"
+
+    newest = [tenant.post(path)["secret"] for _ in range(6)][::-1]
+
+    assert [secret for secret, _ in stored(tenant, made["id"]).secrets] == newest[:5]
+
+
+ED25519 = {"config": {"url": "https://example.com/hook", "signature": "ed25519"}}
+
+
+def test_an_asymmetric_integration_shows_its_public_key_and_never_the_private_one(
+    tenant: Any,
+) -> None:
+    made = tenant.post("/v1/integrations", BODY | ED25519)
+    path = f"/v1/integrations/{made['id']}"
+    rotated = tenant.post(f"{path}/rotate-secret")["secret"]
+
+    (new, _), (old, ends) = stored(tenant, made["id"]).secrets
+    assert made["secret"] == made["public_key"] == verifying_key(old)
+    assert rotated == verifying_key(new) == tenant.get(path)["public_key"]
+    assert made["secret"].startswith("whpk_")
+    assert rotated != made["secret"]
+    assert ends == tenant.clock.now + 86_400_000
+
+
+def test_a_switch_of_the_signature_makes_a_new_secret_and_both_sign_for_a_day(
+    tenant: Any,
+) -> None:
+    made = tenant.post("/v1/integrations", BODY)
+    path = f"/v1/integrations/{made['id']}"
+
+    there = tenant.patch(path, ED25519)
+    back = tenant.patch(path, {"config": BODY["config"]})
+
+    assert there["secret"] == there["public_key"]
+    assert back["public_key"] is None
+    assert back["secret"].startswith("whsec_")
+    (new, _), (middle, _), (old, _) = stored(tenant, made["id"]).secrets
+    assert (new, verifying_key(middle), old) == (back["secret"], there["secret"], made["secret"])
+
+
+def test_a_change_that_keeps_the_signature_keeps_the_secret(tenant: Any) -> None:
+    made = tenant.post("/v1/integrations", BODY | ED25519)
+    path = f"/v1/integrations/{made['id']}"
+
+    changed = tenant.patch(path, {"name": "x", **ED25519})
+
+    assert "secret" not in changed
+    assert changed["public_key"] == made["public_key"]
 
 
 def test_a_test_enqueues_one_test_event(tenant: Any) -> None:

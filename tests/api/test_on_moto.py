@@ -24,6 +24,7 @@ from chalicelib.store.table import table_of
 from infra.local import template
 from infra.local.provision import provision
 from tests.support.fake_aws import Clock
+from tests.support.names import Names
 
 ROOT = "root"
 
@@ -65,14 +66,17 @@ def hub() -> Iterator[Hub]:
             made.queues["DeliveriesQueue"].url,
             made.queues["DeliveriesDeadLetters"].url,
             made.bucket,
+            made.queues["OrderedQueue"].url,
             hashed(ROOT),
+            made.secrets_key,
         )
         clients: dict[str, Any] = {
             "dynamodb": session.client("dynamodb"),
             "sqs": session.client("sqs"),
             "s3": session.client("s3"),
+            "kms": session.client("kms"),
         }
-        yield Hub(config, clients.__getitem__, Clock())
+        yield Hub(config, clients.__getitem__, Clock(), Names())
 
 
 @pytest.fixture

@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 
 from chalicelib import vendors
-from chalicelib.dispatch.changes import changes
 from chalicelib.model.times import to_rfc3339
 from chalicelib.normalize import entry as normalize
 from chalicelib.normalize import history
 from chalicelib.project import entry as project
-from chalicelib.store import jobs
+from chalicelib.store import renormalizations
+from chalicelib.store.changes import changes
 from chalicelib.store.table import table_of, unmarshal
-from tests.delivery.test_crashes import Nth
 from tests.support.examples import examples
 from tests.support.fake_aws import FakeAws
 from tests.support.simulation import Crash
+from tests.support.world import Nth
 
 WHOLE = {"from": "2000-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z"}
 
@@ -317,7 +317,7 @@ def test_a_message_that_got_lost_is_replaced(tenant: Any, better: Any) -> None:
     tenant.aws.sqs.queues["inbound"].clear()
 
     assert history.sweep(tenant.hub) == 0
-    tenant.clock.forward(jobs.PATIENCE + 1)
+    tenant.clock.forward(renormalizations.PATIENCE + 1)
     assert history.sweep(tenant.hub) == 1
     worked(tenant)
 
@@ -328,9 +328,9 @@ def test_a_message_that_got_lost_is_replaced(tenant: Any, better: Any) -> None:
 def test_a_job_that_fails_again_and_again_ends(tenant: Any) -> None:
     sends(tenant, item(tenant, "value", 10))
     job = command(tenant, "betterco")
-    for _ in range(jobs.TRIES):
+    for _ in range(renormalizations.TRIES):
         tenant.aws.sqs.queues.pop("inbound", None)
-        tenant.clock.forward(jobs.PATIENCE + 1)
+        tenant.clock.forward(renormalizations.PATIENCE + 1)
         history.sweep(tenant.hub)
 
     found = followed(tenant, job, "betterco")
@@ -348,7 +348,7 @@ def test_a_deleted_connection_ends_its_job(tenant: Any) -> None:
 
     worked(tenant)
 
-    found = jobs.find(table_of(tenant.hub), tenant.id, connection, job)
+    found = renormalizations.find(table_of(tenant.hub), tenant.id, connection, job)
     assert found is not None
     assert (found.state, found.reason) == ("failed", "the connection was deleted")
 
@@ -367,9 +367,9 @@ def settle(tenant: Any) -> None:
             if not answer["batchItemFailures"]:
                 tenant.aws.sqs.queues["inbound"].pop(identity)
         if not tenant.aws.sqs.queues.get("inbound"):
-            if not list(jobs.due(table_of(tenant.hub), 10**14)):
+            if not list(renormalizations.due(table_of(tenant.hub), 10**14)):
                 return
-            tenant.clock.forward(jobs.PATIENCE + 1)
+            tenant.clock.forward(renormalizations.PATIENCE + 1)
             try:
                 history.sweep(tenant.hub)
             except (Crash, TimeoutError):

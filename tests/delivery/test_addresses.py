@@ -6,7 +6,6 @@ from ipaddress import ip_address
 
 import pytest
 
-from chalicelib.deliver.addresses import checked, resolve
 from chalicelib.model.addresses import (
     Address,
     BadTargetError,
@@ -16,6 +15,7 @@ from chalicelib.model.addresses import (
     refusal,
     target,
 )
+from chalicelib.resolution import checked, resolve
 
 REFUSED = [
     # loopback, in every spelling that some parser takes for 127.0.0.1
@@ -38,6 +38,22 @@ REFUSED = [
     "https://localhost/",
     "https://LOCALHOST./",
     "https://a.localhost/",
+    "https://127.65535/",
+    "https://0x7f.0x0.0x0.0x1/",
+    "https://0000000177.0.0.01/",
+    "https://017700000001./",
+    "https://\uff11\uff12\uff17.\uff10.\uff10.\uff11/",
+    "https://0\uff587f000001/",
+    "https://127\uff0e0\uff0e0\uff0e1/",
+    "https://127\uff610\uff610\uff611/",
+    "https://127.0.0.1\u00ad/",
+    "https://\u200b127.0.0.1/",
+    "https://\u24db\u24de\u24d2\u24d0\u24db\u24d7\u24de\u24e2\u24e3/",
+    "https://local\u00adhost/",
+    "https://127.0.0.1:8443/",
+    "https://127.0.0.1#@example.com/",
+    "https://127.0.0.1?@example.com/",
+    "HTTPS://127.0.0.1",
     # private, shared, link-local, metadata
     "https://10.0.0.1/",
     "https://10.255.255.255/",
@@ -58,6 +74,14 @@ REFUSED = [
     "https://[fc00::1]/",
     "https://[fd12:3456::1]/",
     "https://[fec0::1]/",
+    "https://192.0.0.192/opc/v2/instance/",
+    "https://100.100.100.200/latest/meta-data/",
+    "https://[fe80::a9fe:a9fe]/",
+    "https://metadata.google.internal/",
+    "https://INSTANCE-DATA.ec2.internal./",
+    "https://printer.local/",
+    "https://router.home.arpa/",
+    "https://intranet/",
     # the rest of what is not globally reachable
     "https://0.0.0.0/",
     "https://0/",
@@ -92,6 +116,13 @@ REFUSED = [
     "https://[2002:7f00:1::]/",
     "https://[2002:a9fe:a9fe::1]/",
     "https://[2001:0:7f00:1::]/",
+    "https://[0:0:0:0:0:ffff:127.0.0.1]/",
+    "https://[::FFFF:A9FE:A9FE]/",
+    "https://[::10.0.0.1]/",
+    "https://[64:ff9b::a9fe:a9fe]/",
+    "https://[2002:0a00:0001::]/",
+    "https://[2001:0:4136:e378:8000:63bf:3fff:fdd2]/",
+    "https://[::ffff:8.8.8.8]/",
 ]
 WRONG = [
     "http://example.com/",
@@ -126,6 +157,35 @@ WRONG = [
     "https://a..b/",
     "https://-a.example/",
     "https://%31%32%37.0.0.1/",
+    "https://127.0.0.1%2eexample.com/",
+    "https://127.0.0.1%00.example.com/",
+    "https://%5B::1%5D/",
+    "https://localhost%23.example.com/",
+    "https://127.0.0.1@example.com/",
+    "https://example.com@127.0.0.1/",
+    "https://example.com:443@169.254.169.254/",
+    "https://example.com%40127.0.0.1/",
+    "https://127.0.0.1\\.example.com/",
+    "https:\\\\127.0.0.1/",
+    "https:127.0.0.1/",
+    "https:/127.0.0.1/",
+    "https:////127.0.0.1/",
+    "https://[fe80::1%25lo]/",
+    "https://[::1%2525lo]/",
+    "https://[::1/",
+    "https://[::ffff:0x7f.1]/",
+    "https://[::ffff:127.0.0.1.]/",
+    "https://127.0.0.-1/",
+    "https://0x7g/",
+    "https://127.0.0.1,example.com/",
+    "https://127.0.0.1;example.com/",
+    "gopher://127.0.0.1:6379/_x",
+    "file:///etc/passwd",
+    "https://exam\u2028ple.com/",
+    "https://example.com\u0000/",
+    "https://example.com\uff0f127.0.0.1/",
+    "https://127.0.0.1\uff20example.com/",
+    "https://example.com\u2100/",
     "https://" + "a" * 64 + ".example/",
     "https://example.com/" + "a" * 2048,
 ]
@@ -163,13 +223,27 @@ def test_a_public_https_url_is_allowed(url: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["http://127.0.0.1:8000/", "http://localhost:8000/", "https://[::1]/", "http://a.example/"],
+    [
+        "http://127.0.0.1:8000/",
+        "http://localhost:8000/",
+        "https://[::1]/",
+        "http://a.example/",
+        "http://receiver:8000/",
+    ],
 )
 def test_the_local_run_takes_loopback_and_plain_http(url: str) -> None:
     assert problem(url, "loopback") is None
 
 
-@pytest.mark.parametrize("url", ["http://10.0.0.1/", "http://169.254.169.254/", "http://0.0.0.0/"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://10.0.0.1/",
+        "http://169.254.169.254/",
+        "http://0.0.0.0/",
+        "http://metadata.google.internal/",
+    ],
+)
 def test_the_local_run_refuses_everything_else_that_is_private(url: str) -> None:
     assert problem(url, "loopback") is not None
 
@@ -192,6 +266,10 @@ def test_old_spellings_mean_what_the_c_library_says(text: str, address: str) -> 
 
 def test_a_zone_changes_nothing() -> None:
     assert refusal(ip_address("fe80::1%3"), "refuse") == "link-local"
+
+
+def test_the_tables_are_long_and_say_nothing_twice() -> None:
+    assert len({*REFUSED, *WRONG}) == len(REFUSED) + len(WRONG) > 150
 
 
 def test_one_bad_address_among_good_ones_refuses_the_name() -> None:

@@ -276,9 +276,7 @@ def sent(calls: AwsCalls, kind: str, config: Any, name: str, *, batch: bool = Fa
     settings = replace(
         CONFIG, email_sender="hub@example.com", sms_sender="T", mqtt_prefix="tributary"
     )
-    message = rendered(
-        integration, example["events"], batch=batch, settings=settings, device_of=lambda _: None
-    )
+    message = rendered(integration, example["events"], batch=batch, settings=settings, device=None)
     assert isinstance(message, AwsCall)
     return calls(message, "tributary-abc")
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from chalicelib.dispatch import entry
-from chalicelib.dispatch.changes import changes
 from chalicelib.model.alerts import Alert
 from chalicelib.model.assembly import (
     Assembly,
@@ -21,6 +20,7 @@ from chalicelib.model.assembly import (
 from chalicelib.model.records import Media
 from chalicelib.model.state import Device
 from chalicelib.store import alerts, devices, said
+from chalicelib.store.changes import changes
 from chalicelib.store.said import Provenance
 from chalicelib.store.table import Key, unmarshal
 from tests.support.world import QUEUE, TENANT, World

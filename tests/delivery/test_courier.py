@@ -218,7 +218,7 @@ def test_disabling_parks_what_is_pending_and_enabling_resumes_it(world: World) -
     assert states(world) == ["delivered"]
 
 
-def test_after_a_deletion_nothing_is_sent_and_pending_rows_go(world: World) -> None:
+def test_after_a_deletion_nothing_is_sent_and_what_is_pending_is_cancelled(world: World) -> None:
     world.integrate()
     world.answer = answering(FAILED)
     world.enqueue(1)
@@ -230,7 +230,14 @@ def test_after_a_deletion_nothing_is_sent_and_pending_rows_go(world: World) -> N
     world.until_quiet()
 
     assert len(world.sent) == 1
-    assert world.row(1) is None
+    row = world.row(1)
+    assert row is not None
+    assert (row.state, row.as_json()["next_attempt_at"], len(row.attempts)) == (
+        "cancelled",
+        None,
+        1,
+    )
+    assert world.row(2) is None
 
 
 def test_an_integration_is_read_at_most_twice_a_second(world: World) -> None:

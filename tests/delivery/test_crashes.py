@@ -2,53 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 
 from chalicelib.deliver.http import Outcome
 from chalicelib.destinations import Request
-from tests.support.fake_aws import FakeAws, Faults
-from tests.support.simulation import Crash
-from tests.support.world import OK, QUEUE, World
-
-
-@dataclass
-class Nth(Faults):
-    """Dies at the n-th step, counting what comes before and after each call."""
-
-    n: int = 0
-    armed: bool = False
-    died: bool = False
-    lose_answers: bool = False
-
-    def before(self, operation: str) -> None:
-        self._step(operation, after=False)
-
-    def after(self, operation: str) -> None:
-        self._step(operation, after=True)
-
-    def _step(self, operation: str, *, after: bool) -> None:
-        if not self.armed:
-            return
-        self.n -= 1
-        if self.n == 0:
-            self.died, self.armed = True, False
-            if self.lose_answers and after:
-                raise TimeoutError(operation)
-            raise Crash(operation)
-
-
-def settle(world: World, faults: Nth) -> None:
-    """Run until all is quiet; a dead process is replaced, its messages come again."""
-    faults.armed = True
-    while True:
-        try:
-            world.until_quiet(longest=86_400_000)
-        except (Crash, TimeoutError):  # a sweep that fails is followed by the next
-            world.restart()
-            continue
-        return
+from tests.support.fake_aws import FakeAws
+from tests.support.world import OK, QUEUE, Nth, World, settle
 
 
 @pytest.mark.parametrize("lose_answers", [False, True])

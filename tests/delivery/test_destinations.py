@@ -62,7 +62,7 @@ def message_of(kind: str, example: dict[str, Any]) -> Request | AwsCall | None:
         example["events"],
         batch=example.get("batch", False),
         settings=SETTINGS,
-        device_of=lambda _: example.get("device"),
+        device=example.get("device"),
     )
 
 

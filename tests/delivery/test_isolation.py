@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 
 from chalicelib import outbox
+from chalicelib.deliver import parked
 from chalicelib.deliver.entry import deliver
 from chalicelib.deliver.http import Outcome
 from chalicelib.destinations import Request
 from chalicelib.store import deliveries, integrations, standings
 from chalicelib.store.integrations import Integration
 from chalicelib.store.standings import Condition
-from tests.delivery.test_crashes import Nth, settle
 from tests.support.fake_aws import FakeAws
 from tests.support.simulation import Crash
-from tests.support.world import CONFIG, OK, QUEUE, TENANT, World, event, record
+from tests.support.world import CONFIG, OK, QUEUE, TENANT, Nth, World, event, record, settle
 
 REFUSED = Outcome(None, 1, error="connection refused")
 DAY = 86_400_000
@@ -270,6 +270,21 @@ def test_a_lost_drain_is_replaced_by_the_sweep(world: World) -> None:
     world.until_quiet()
 
     assert set(arrived(world)) == {f"event{n}" for n in range(60)}
+
+
+def test_what_is_held_back_is_told_by_its_age(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOG_LEVEL", "INFO")
+    integration = world.integrate()
+    assert parked.tell_ages(world.hub) == 0
+    park(world, integration, 1, 2)
+    world.aws.clock.forward(90_000)
+
+    assert parked.tell_ages(world.hub) == 1
+
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (told["integration"], told["undelivered"]) == ("int_a", [90_002.0])
 
 
 def test_only_one_drains(world: World) -> None:

@@ -34,6 +34,7 @@ class Run:
             "good": [],
             "list": [],
             "watch": [],
+            "order": [],
         }
         self.simulation = Simulation(
             seed,
@@ -82,10 +83,12 @@ def whole_run(seed: int) -> Run:
         ("good", None, records),
         ("list", {"max_records": 7}, records),
         ("dead", None, records),
+        ("order", None, records),
         ("watch", None, {"types": ["integration.*"]}),
     ):
         config = {"url": f"https://{name}/"}
-        found = Integration(f"int_{name}", "t", name, "webhook", 0, config, wanted, batch)
+        ordering = "device" if name == "order" else "none"
+        found = Integration(f"int_{name}", "t", name, "webhook", 0, config, wanted, batch, ordering)
         integrations.save(table, found)
     for number in range(12):
         device = f"haltian:d{number % 3}"
@@ -123,7 +126,8 @@ def test_every_change_arrives_under_one_id_whatever_happens(
         for event in run.got[name]:
             ids[name][event["type"], _what(event)].add(event["id"])
     assert all(len(found) == 1 for kind in ids.values() for found in kind.values())
-    assert ids["good"] == ids["list"]
+    assert ids["good"] == ids["list"] == ids["order"]
+    assert _in_order(run)
     kinds = [kind for kind, _ in ids["good"]]
     assert kinds.count("measurement.recorded") == 24
     assert kinds.count("event.occurred") == 3
@@ -133,6 +137,19 @@ def test_every_change_arrives_under_one_id_whatever_happens(
     assert {e["type"] for e in failing} == {"integration.failing"}
     assert len({e["id"] for e in failing}) == 1
     assert _dead(run) == {e["id"] for e in run.got["good"]}
+
+
+def _in_order(run: Run) -> bool:
+    """Say whether each device's measurements came in the order of their commits, repeats apart."""
+    for device in ("haltian:d0", "haltian:d1", "haltian:d2"):
+        came = dict.fromkeys(
+            e["data"]["value"]
+            for e in run.got["order"]
+            if e["subject"] == device and e["type"].startswith("measurement.")
+        )
+        if list(came) != sorted(came):
+            return False
+    return True
 
 
 def _what(event: dict[str, Any]) -> str:

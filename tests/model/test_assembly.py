@@ -11,9 +11,9 @@ import pytest
 
 from chalicelib.model.assembly import (
     DEVICE_LIMIT,
+    LINK_LIMIT,
     NAME_LIMIT,
     POINTS_PER_SEGMENT,
-    REFERENCE_LIMIT,
     TEXT_LIMIT,
     Assembly,
     assemble,
@@ -338,7 +338,7 @@ def test_a_device_id_at_its_limit_is_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reference", "url"), [("x" * (REFERENCE_LIMIT + 1), None), ("x", "y" * (REFERENCE_LIMIT + 1))]
+    ("reference", "url"), [("x" * (LINK_LIMIT + 1), None), ("x", "y" * (LINK_LIMIT + 1))]
 )
 def test_a_huge_media_reference_is_quarantined(reference: str, url: str | None) -> None:
     found = assembled(Media("d1", "image", reference, url, NOON))

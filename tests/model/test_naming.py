@@ -44,6 +44,18 @@ def test_a_path_can_be_given_a_unit_without_a_metric() -> None:
     assert (found.metric, found.value, found.unit) == ("relayr.flow", 3, "l/min")
 
 
+def test_a_vendors_own_quantity_is_converted_too() -> None:
+    found = name("p", 10, {"p": {"unit": "hPa"}})
+
+    assert (found.metric, found.value, found.unit) == ("relayr.p", 1000, "Pa")
+
+
+def test_a_path_can_be_given_another_name_of_its_vendor() -> None:
+    found = name("p9", 48, {"p9": {"metric": "relayr.field", "unit": "uT"}})
+
+    assert (found.metric, found.value, found.unit) == ("relayr.field", 48, "uT")
+
+
 @pytest.mark.parametrize(
     ("path", "metric", "unit"),
     [

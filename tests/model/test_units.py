@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.model.metrics import METRICS
-from chalicelib.model.units import canonical_unit, convert, converts, tidy
+from chalicelib.model.units import canonical, convert, converts, tidy
 
 ordinary = st.floats(-1e9, 1e9).map(tidy)
 
@@ -24,13 +24,20 @@ ordinary = st.floats(-1e9, 1e9).map(tidy)
         (0, "K", "temperature", -273.15),
         (1013.25, "hPa", "air_pressure", 101_325),
         (1.01325, "bar", "air_pressure", 101_325),
+        (1, "psi", "air_pressure", 6894.75729317),
+        (760, "mmHg", "air_pressure", 101_325.014435),
         (0.5, "1", "relative_humidity", 50),
         (145, "mm", "distance", 0.145),
         (14.5, "cm", "distance", 0.145),
         (1.2, "km", "distance", 1200),
+        (10, "[in_i]", "distance", 0.254),
+        (10, "[ft_i]", "distance", 3.048),
+        (-120, "dB[W]", "signal_rssi", -90),
+        (-90, "{dBm}", "signal_rssi", -90),
         (math.pi, "rad", "angle", 180),
         (3, "h", "uptime", 10_800),
         (1500, "ms", "uptime", 1.5),
+        (60_000_000, "us", "uptime", 60),
         (3300, "mV", "voltage", 3.3),
         (1000, "m[g]", "acceleration_x", 9.80665),
         (1, "g", "acceleration_z", 9.80665),
@@ -87,11 +94,16 @@ def test_a_unit_that_means_something_else_is_refused(unit: str, metric: str) -> 
     [(" LUX ", "lx"), ("degC", "Cel"), ("%RH", "%"), ("Count", "1"), ("m/s²", "m/s2")],
 )
 def test_units_are_known_in_everyday_spelling(text: str, unit: str) -> None:
-    assert canonical_unit(text) == unit
+    assert canonical(3, text) == (unit, 3)
 
 
-def test_an_unknown_unit_has_no_canonical_one() -> None:
-    assert canonical_unit("furlong") is None
+def test_an_unknown_unit_stays_as_it_is_written() -> None:
+    assert canonical(3, "uT") == ("uT", 3)
+
+
+def test_a_unit_without_a_metric_converts_into_its_canonical_one() -> None:
+    assert canonical(10, "hPa") == ("Pa", 1000)
+    assert canonical(True, "hPa") == ("Pa", True)
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))

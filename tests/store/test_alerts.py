@@ -13,8 +13,9 @@ from chalicelib.model.alerts import Alert, fold
 from chalicelib.model.assembly import SignalRecord
 from chalicelib.model.receipts import receipt_id
 from chalicelib.store import alerts, keys
+from chalicelib.store.changes import changes
 from chalicelib.store.said import Provenance
-from chalicelib.store.table import Table
+from chalicelib.store.table import Table, unmarshal
 from tests.support.fake_aws import FakeAws, Faults
 from tests.support.simulation import CONFIG
 from tests.support.strategies import CONDITION, DEVICE, START, signals
@@ -115,6 +116,35 @@ def test_an_alert_is_found_by_its_former_id_after_an_earlier_raise_has_come() ->
     assert alerts.alert_of(former) == second
     assert second.raised_at == START + 3000
     assert alerts.find(table, "other", second.id) is None
+
+
+def test_who_was_told_of_an_alert_is_told_when_it_becomes_part_of_another() -> None:
+    aws = FakeAws(Faults())
+    table = Table(Hub(CONFIG, aws.client, aws.clock))
+    hear(table, raised(5))
+    (first,) = stored(table)
+    hear(table, raised(3))
+    hear(table, cleared(9))
+    hear(table, cleared(9))
+
+    told = [
+        (event["type"], event["data"]["id"])
+        for record in aws.dynamodb.stream
+        if "NewImage" in (image := record["dynamodb"])
+        for event in changes(
+            unmarshal(image["OldImage"]) if image.get("OldImage") else None,
+            unmarshal(image["NewImage"]),
+            None,
+        )
+    ]
+
+    (second,) = stored(table)
+    assert told == [
+        ("alert.raised", first.id),
+        ("alert.raised", second.id),
+        ("alert.cleared", first.id),
+        ("alert.cleared", second.id),
+    ]
 
 
 def test_an_alert_tells_where_its_raise_came_from() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chalicelib.aws import Hub
 from chalicelib.model.times import DAY, to_rfc3339
-from chalicelib.store.listing import BUDGET, Page, indexed, newest_first, within
+from chalicelib.store.listing import BUDGET, Page, indexed, newest_first, oldest_first, within
 from chalicelib.store.table import Key, Plain, Table
 from tests.support.fake_aws import FakeAws
 from tests.support.simulation import CONFIG
@@ -69,6 +69,27 @@ def test_pages_join_to_everything_newest_first(at: list[int], limit: int) -> Non
         add(table, each)
 
     assert walk(table, limit) == sorted(at, reverse=True)
+
+
+@given(moments, st.integers(0, 400), st.integers(0, 400), st.integers(1, 12))
+def test_the_other_way_round_it_is_the_same_oldest_first(
+    at: list[int], low: int, high: int, limit: int
+) -> None:
+    table = fresh_table()
+    start, end = START + low * DAY // 2, START + high * DAY // 2
+    for each in at:
+        add(table, each)
+    found: list[int] = []
+    after = None
+
+    while True:
+        got = oldest_first(table, "ten", "EVENT", start=start, end=end, limit=limit, after=after)
+        found += [item["at"] for item in got.items]
+        after = got.after
+        if after is None:
+            break
+
+    assert found == sorted(each for each in at if start <= each < end)
 
 
 @given(moments, st.integers(0, 400), st.integers(0, 400), st.integers(1, 12))

@@ -72,6 +72,8 @@ class Embedded:
             deliveries_url=urls["DELIVERIES_QUEUE_URL"],
             dead_letters_url=urls["DEAD_LETTERS_QUEUE_URL"],
             bucket=made.bucket,
+            ordered_url=urls["ORDERED_QUEUE_URL"],
+            secrets_key=made.secrets_key,
         )
         return Hub(settings, client or self.client, self.clock)
 

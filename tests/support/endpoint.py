@@ -46,6 +46,8 @@ class Endpoint:
         self.script: list[Answer] = [answer()]
         self.requests: list[Request] = []
         self.connections = 0
+        self.hung_up = threading.Event()
+        """A script came to its end, and the connection with it."""
         self._context = context
         self._over = threading.Event()
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -100,6 +102,8 @@ class Endpoint:
                 step = self.script.pop(0) if len(self.script) > 1 else self.script[0]
                 connection.settimeout(5)
                 if not isinstance(step, bytes):
+                    stack.callback(self.hung_up.set)
+                    stack.enter_context(connection)  # closed before anybody is told
                     step(connection, self._over)
                     return
                 connection.sendall(step)

@@ -1,4 +1,4 @@
-"""DynamoDB, SQS and S3 in memory, as far as the hub uses them, with a hook at every call.
+"""DynamoDB, SQS, S3 and KMS in memory, as far as the hub uses them, with a hook at every call.
 
 The fakes speak boto3's client methods, so the hub's own code runs unchanged above them, a hundred times
 faster than through botocore.  ``tests/test_fakes.py`` holds them against the embedded AWS.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
 import re
+import secrets
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -250,6 +252,17 @@ class FakeMessage:
     body: str
     visible_at: int
     received: int = 0
+    group: str | None = None
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """What Lambda tells of it."""
+        found = {"ApproximateReceiveCount": str(self.received)}
+        return found | ({"SequenceNumber": self.id[1:].zfill(20)} if self.group else {})
+
+
+_SAME_FOR = 300_000
+"""Milliseconds for which a queue that keeps order knows a message again."""
 
 
 class FakeSQS:
@@ -260,6 +273,7 @@ class FakeSQS:
         self.clock = clock
         self.queues: dict[str, dict[str, FakeMessage]] = {}
         self._ids = itertools.count()
+        self._sent: dict[tuple[str, str], int] = {}
 
     def send_message_batch(self, **request: Any) -> Item:
         """Put up to ten messages on a queue; the hook may refuse single entries."""
@@ -272,8 +286,16 @@ class FakeSQS:
             identity = f"m{next(self._ids)}"
             visible = self.clock() + entry.get("DelaySeconds", 0) * 1000
             queue = self.queues.setdefault(request["QueueUrl"], {})
-            queue[identity] = FakeMessage(identity, entry["MessageBody"], visible)
             done.append({"Id": entry["Id"], "MessageId": identity})
+            group = None
+            if request["QueueUrl"].endswith(".fifo"):
+                group, same = entry["MessageGroupId"], entry["MessageDeduplicationId"]
+                if "DelaySeconds" in entry:
+                    raise error("InvalidParameterValue", "SendMessageBatch")
+                if self.clock() - self._sent.get((group, same), -_SAME_FOR) < _SAME_FOR:
+                    continue
+                self._sent[group, same] = self.clock()
+            queue[identity] = FakeMessage(identity, entry["MessageBody"], visible, group=group)
         self.faults.after("SendMessageBatch")
         return {"Successful": done, "Failed": failed}
 
@@ -285,10 +307,49 @@ class FakeSQS:
             raise error("InternalError", "SendMessage")
         return {"MessageId": answer["Successful"][0]["MessageId"]}
 
+    def receive_message(self, **request: Any) -> Item:
+        """Take messages off a queue for a while; the handle is the message's id."""
+        self.faults.before("ReceiveMessage")
+        found = self.visible(request["QueueUrl"])[: request["MaxNumberOfMessages"]]
+        for message in found:
+            message.received += 1
+            message.visible_at = self.clock() + request["VisibilityTimeout"] * 1000
+        self.faults.after("ReceiveMessage")
+        messages = [{"MessageId": m.id, "ReceiptHandle": m.id, "Body": m.body} for m in found]
+        return {"Messages": messages} if messages else {}
+
+    def delete_message_batch(self, **request: Any) -> Item:
+        """Remove messages that were received."""
+        self.faults.before("DeleteMessageBatch")
+        for entry in request["Entries"]:
+            self.queues[request["QueueUrl"]].pop(entry["ReceiptHandle"], None)
+        self.faults.after("DeleteMessageBatch")
+        return {"Successful": [{"Id": entry["Id"]} for entry in request["Entries"]]}
+
+    def change_message_visibility_batch(self, **request: Any) -> Item:
+        """Say when messages that were received are visible again."""
+        self.faults.before("ChangeMessageVisibilityBatch")
+        for entry in request["Entries"]:
+            message = self.queues[request["QueueUrl"]].get(entry["ReceiptHandle"])
+            if message is not None:
+                message.visible_at = self.clock() + entry["VisibilityTimeout"] * 1000
+        self.faults.after("ChangeMessageVisibilityBatch")
+        return {"Successful": [{"Id": entry["Id"]} for entry in request["Entries"]]}
+
     def visible(self, url: str) -> list[FakeMessage]:
         """Return the messages of a queue that may be received now."""
         now = self.clock()
-        return [m for m in self.queues.get(url, {}).values() if m.visible_at <= now]
+        return [m for m in self.next(url) if m.visible_at <= now]
+
+    def next(self, url: str) -> list[FakeMessage]:
+        """Return the messages of a queue that will be received next: of each group only the first."""
+        messages = self.queues.get(url, {}).values()
+        if not url.endswith(".fifo"):
+            return list(messages)
+        first: dict[str | None, FakeMessage] = {}
+        for message in messages:
+            first.setdefault(message.group, message)
+        return list(first.values())
 
 
 class FakeS3:
@@ -328,9 +389,33 @@ class FakeS3:
         return {"Contents": [{"Key": name} for name in found], "IsTruncated": False}
 
 
+class FakeKMS:
+    """Keys that are only wrapped in the context they are bound to: no secret is kept in a test."""
+
+    def __init__(self, faults: Faults) -> None:
+        self.faults = faults
+
+    def generate_data_key(self, **request: Any) -> Item:
+        """Make a data key, plain and wrapped."""
+        self.faults.before("GenerateDataKey")
+        plain = secrets.token_bytes(32)
+        context = json.dumps(request["EncryptionContext"], sort_keys=True).encode()
+        self.faults.after("GenerateDataKey")
+        return {"Plaintext": plain, "CiphertextBlob": context + b"\0" + plain[::-1]}
+
+    def decrypt(self, **request: Any) -> Item:
+        """Unwrap a data key in its context."""
+        self.faults.before("Decrypt")
+        context, _, wrapped = request["CiphertextBlob"].partition(b"\0")
+        if json.loads(context) != request["EncryptionContext"]:
+            raise error("InvalidCiphertextException", "Decrypt")
+        self.faults.after("Decrypt")
+        return {"Plaintext": wrapped[::-1]}
+
+
 @dataclass
 class FakeAws:
-    """All three, with one hook and one clock."""
+    """All four, with one hook and one clock."""
 
     faults: Faults = field(default_factory=Faults)
     clock: Clock = field(default_factory=Clock)
@@ -339,6 +424,7 @@ class FakeAws:
         self.dynamodb = FakeDynamoDB(self.faults, self.clock)
         self.sqs = FakeSQS(self.faults, self.clock)
         self.s3 = FakeS3(self.faults)
+        self.kms = FakeKMS(self.faults)
 
     def client(self, service: str, **_: Any) -> Any:
         """Return the fake of a service, as ``boto3.client`` would."""

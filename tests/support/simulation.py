@@ -19,8 +19,9 @@ from chalicelib.config import Config
 from tests.support.fake_aws import Clock, FakeAws, FakeMessage, Faults, error
 
 INBOUND, DELIVERIES, DEAD = "inbound", "deliveries", "dead"
+ORDERED = "ordered.fifo"
 CONFIG = Config(
-    "hub", INBOUND, DELIVERIES, DEAD, "archive", retry_schedule=(1, 2, 4), keep_all=True
+    "hub", INBOUND, DELIVERIES, DEAD, "archive", ORDERED, retry_schedule=(1, 2, 4), keep_all=True
 )
 VISIBILITY = 30_000
 SWEEP = 60_000
@@ -144,7 +145,7 @@ class Simulation:
 
     def _work(self) -> list[Callable[[], None]]:
         work: list[Callable[[], None]] = []
-        for name, url in (("normalize", INBOUND), ("deliver", DELIVERIES)):
+        for name, url in (("normalize", INBOUND), ("deliver", DELIVERIES), ("deliver", ORDERED)):
             if name in self.handlers and self.aws.sqs.visible(url):
                 work.append(lambda name=name, url=url: self._queue(name, url))  # type: ignore[misc]
         end = len(self.aws.dynamodb.stream)
@@ -155,8 +156,8 @@ class Simulation:
 
     def _waiting(self) -> list[int]:
         """Return when the messages of all queues may be received."""
-        queues = (self.aws.sqs.queues.get(url, {}) for url in (INBOUND, DELIVERIES))
-        return [message.visible_at for queue in queues for message in queue.values()]
+        urls = (INBOUND, DELIVERIES, ORDERED)
+        return [message.visible_at for url in urls for message in self.aws.sqs.next(url)]
 
     def _parked(self) -> bool:
         """Say whether the table holds deliveries that a sweep will bring back."""
@@ -168,7 +169,7 @@ class Simulation:
     def _queue(self, name: str, url: str) -> None:
         messages = self.aws.sqs.visible(url)
         self.rng.shuffle(messages)
-        batch = messages[: self.rng.randint(1, 10)]
+        batch = messages[: 1 if url == ORDERED else self.rng.randint(1, 10)]
         for message in batch:
             message.received += 1
             message.visible_at = self.clock() + VISIBILITY
@@ -209,7 +210,7 @@ def _message(message: FakeMessage, url: str) -> dict[str, Any]:
         "messageId": message.id,
         "receiptHandle": message.id,
         "body": message.body,
-        "attributes": {"ApproximateReceiveCount": str(message.received)},
+        "attributes": message.attributes,
         "messageAttributes": {},
         "md5OfBody": "",
         "eventSource": "aws:sqs",

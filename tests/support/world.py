@@ -11,7 +11,7 @@ from typing import Any
 from chalicelib import outbox
 from chalicelib.aws import Hub
 from chalicelib.config import Config
-from chalicelib.deliver import parked
+from chalicelib.deliver import parked, recovery
 from chalicelib.deliver.courier import Courier, Hands
 from chalicelib.deliver.entry import deliver
 from chalicelib.deliver.http import Outcome
@@ -21,9 +21,10 @@ from chalicelib.store import deliveries, integrations
 from chalicelib.store.deliveries import Delivery
 from chalicelib.store.integrations import Integration
 from chalicelib.store.table import table_of
-from tests.support.fake_aws import FakeAws, FakeMessage
+from tests.support.fake_aws import FakeAws, FakeMessage, Faults
+from tests.support.simulation import Crash
 
-QUEUE, DEAD = "deliveries", "dead"
+QUEUE, DEAD, ORDERED = "deliveries", "dead", "ordered.fifo"
 TENANT = "ten"
 OK = Outcome(200, 5)
 CONFIG = Config(
@@ -32,18 +33,43 @@ CONFIG = Config(
     QUEUE,
     DEAD,
     "archive",
+    ORDERED,
     retry_schedule=(2, 4, 8),
     keep_all=True,
     deliver_processes=1,
 )
 
 
-def event(number: int) -> CloudEvent:
+@dataclass
+class Nth(Faults):
+    """Dies at the n-th step, counting what comes before and after each call."""
+
+    n: int = 0
+    armed: bool = False
+    died: bool = False
+    lose_answers: bool = False
+
+    def before(self, operation: str) -> None:
+        self._step(operation, after=False)
+
+    def after(self, operation: str) -> None:
+        self._step(operation, after=True)
+
+    def _step(self, operation: str, *, after: bool) -> None:
+        if not self.armed:
+            return
+        self.n -= 1
+        if self.n == 0:
+            self.died, self.armed = True, False
+            if self.lose_answers and after:
+                raise TimeoutError(operation)
+            raise Crash(operation)
+
+
+def event(number: int, device: str = "acme:d1") -> CloudEvent:
     data = {"metric": "temperature", "value": number, "provenance": {"receipt_id": f"rcp_{number}"}}
     at = 1_790_000_000_000 + number
-    return about_device(
-        "measurement.recorded", f"event{number}", "acme:d1", "con_a", at=at, data=data
-    )
+    return about_device("measurement.recorded", f"event{number}", device, "con_a", at=at, data=data)
 
 
 class Middle(random.Random):
@@ -68,8 +94,10 @@ class World:
     aws: FakeAws = field(default_factory=FakeAws)
     answer: Callable[[Request], Outcome] = lambda _: OK
     sent: list[Sent] = field(default_factory=list)
+    delivered: list[Sent] = field(default_factory=list)
     chance: random.Random = field(default_factory=Middle)
     crash: Callable[[str], None] = lambda _: None
+    slice: recovery.Size = recovery.SLICE
 
     def __post_init__(self) -> None:
         self.restart()
@@ -78,10 +106,15 @@ class World:
         """Begin anew without what the process remembered."""
         self.hub = Hub(self.config, self.aws.client, self.aws.clock)
         self.table = table_of(self.hub)
-        self.courier = Courier(
-            self.hub,
-            Hands(self._send, self.chance, self._sleep, lambda: 0.0, linger=lambda *_: None),
+        hands = Hands(
+            self._send,
+            self.chance,
+            self._sleep,
+            lambda: 0.0,
+            linger=lambda *_: None,
+            slice=self.slice,
         )
+        self.courier = Courier(self.hub, hands)
 
     def integrate(self, name: str = "int_a", **options: Any) -> Integration:
         made = Integration(
@@ -112,8 +145,12 @@ class World:
         return deliveries.find(self.table, TENANT, deliveries.identity_of(name, ids))
 
     def work(self, *, threads: int = 1) -> int:
-        """Have everything taken that is in the queue now; return how many messages there were."""
-        batch = self.aws.sqs.visible(QUEUE)[:10]
+        """Have some of what is in the queues now taken; return how many messages that were."""
+        taken = self._take(QUEUE, 10, threads)
+        return taken or self._take(ORDERED, 1, threads)
+
+    def _take(self, queue: str, most: int, threads: int) -> int:
+        batch = self.aws.sqs.visible(queue)[:most]
         for message in batch:
             message.received += 1
             message.visible_at = self.aws.clock() + 30_000
@@ -122,7 +159,7 @@ class World:
             failed = {each["itemIdentifier"] for each in answer["batchItemFailures"]}
             for message in batch:
                 if message.id not in failed:
-                    self.aws.sqs.queues[QUEUE].pop(message.id, None)
+                    self.aws.sqs.queues[queue].pop(message.id, None)
         return len(batch)
 
     def until(self, moment: int) -> None:
@@ -131,7 +168,7 @@ class World:
         while True:
             if self.work():
                 continue
-            waiting = [m.visible_at for m in self.aws.sqs.queues.get(QUEUE, {}).values()]
+            waiting = [m.visible_at for m in self._queued()]
             nearest = min([*waiting, swept + 60_000])
             if nearest > moment:
                 self.aws.clock.now = max(moment, self.aws.clock())
@@ -148,15 +185,19 @@ class World:
             if self.work():
                 continue
             parked.sweep(self.hub)
-            waiting = list(self.aws.sqs.queues.get(QUEUE, {}).values())
+            recovery.sweep(self.hub)
+            waiting = self._queued()
             if waiting:
                 nearest = min(message.visible_at for message in waiting)
                 self.aws.clock.now = max(nearest, self.aws.clock())
-            elif self._rows("DUE#") or self._rows("LANES"):
+            elif any(map(self._rows, ("DUE#", "LANES", "JOBS"))):
                 self.aws.clock.forward(sweep_every)
             else:
                 return
         raise AssertionError("it never becomes quiet")
+
+    def _queued(self) -> list[FakeMessage]:
+        return [*self.aws.sqs.next(QUEUE), *self.aws.sqs.next(ORDERED)]
 
     def dead_letters(self) -> list[dict[str, Any]]:
         return [json.loads(m.body) for m in self.aws.sqs.queues.get(DEAD, {}).values()]
@@ -175,6 +216,8 @@ class World:
         self.crash("before sending")
         self.sent.append(Sent(self.aws.clock(), ids, request))
         outcome = self.answer(request)
+        if outcome.delivered:
+            self.delivered.append(self.sent[-1])
         self.crash("after sending")
         return outcome
 
@@ -186,5 +229,17 @@ def record(message: FakeMessage) -> dict[str, Any]:
     return {
         "messageId": message.id,
         "body": message.body,
-        "attributes": {"ApproximateReceiveCount": str(message.received)},
+        "attributes": message.attributes,
     }
+
+
+def settle(world: World, faults: Nth) -> None:
+    """Run until all is quiet; a dead process is replaced, its messages come again."""
+    faults.armed = True
+    while True:
+        try:
+            world.until_quiet(longest=86_400_000)
+        except (Crash, TimeoutError):  # a sweep that fails is followed by the next
+            world.restart()
+            continue
+        return

@@ -13,7 +13,7 @@ from chalicelib.model.metrics import METRICS
 
 _EVENT_TYPES = {
     "measurement.recorded": "A measurement was stored.",
-    "measurement.corrected": "The vendor sent another value for a stored measurement.",
+    "measurement.corrected": "A stored measurement reads otherwise since its payload was normalised again.",
     "event.occurred": "Something happened that is not a number.",
     "alert.raised": "A condition began.",
     "alert.acknowledged": "An operator took note of an alert.",

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from chalicelib.api import targets
 from chalicelib.api.calls import Call
 from chalicelib.api.problems import invalid, not_found
-from chalicelib.model.addresses import problem
+from chalicelib.api.validation import pointer
+from chalicelib.model.metrics import METRICS
 from chalicelib.model.times import to_rfc3339
 from chalicelib.security import hashed, new_id, new_secret
 from chalicelib.store import connections
@@ -21,7 +23,7 @@ def create(call: Call) -> Any:
     given = call.given()
     if given["vendor"] not in call.vendors:
         raise invalid("/vendor", f"unknown vendor; known: {', '.join(call.vendors)}")
-    _check(call, given)
+    _check(call, given["vendor"], given)
     secret = new_secret()
     connection = Connection(
         id=new_id("con"),
@@ -51,7 +53,7 @@ def read(call: Call) -> Any:
 def change(call: Call) -> Any:
     """Change a connection's name or settings."""
     given = call.given()
-    _check(call, given)
+    _check(call, existing(call).vendor, given)
     return _json(call, _changed(call, lambda connection: replace(connection, **given)))
 
 
@@ -77,10 +79,16 @@ def rotate(call: Call) -> Any:
     return {"secret": secret}
 
 
-def _check(call: Call, given: Mapping[str, Any]) -> None:
-    """Refuse a vendor's address that nothing may be sent to."""
-    url = given.get("settings", {}).get("base_url")
-    detail = problem(url, call.hub.config.private_targets) if url is not None else None
+def _check(call: Call, vendor: str, given: Mapping[str, Any]) -> None:
+    """Refuse a metric that nobody could ask for, and a vendor's address that nothing may be sent to."""
+    settings = given.get("settings", {})
+    for path, rule in settings.get("metric_map", {}).items():
+        metric = rule.get("metric")
+        if metric is not None and metric not in METRICS and not metric.startswith(f"{vendor}."):
+            unknown = f"neither in GET /v1/catalog/metrics nor {vendor}.<name>"
+            raise invalid(pointer("settings", "metric_map", path), unknown)
+    url = settings.get("base_url")
+    detail = targets.problem(call.hub, url) if url is not None else None
     if detail is not None:
         raise invalid("/settings/base_url", detail)
 

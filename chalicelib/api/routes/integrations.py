@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from chalicelib import destinations, outbox
+from chalicelib.api import targets
 from chalicelib.api.calls import Call
 from chalicelib.api.problems import FieldError, invalid, invalid_fields, not_found
 from chalicelib.config import Config
@@ -16,14 +15,22 @@ from chalicelib.destinations import Destination
 from chalicelib.model import arns, matching
 from chalicelib.model.cloudevents import test_event
 from chalicelib.model.times import to_rfc3339
-from chalicelib.security import new_id
+from chalicelib.security import new_id, new_signing_secret, scheme_of, verifying_key
 from chalicelib.store import integrations
 from chalicelib.store.integrations import Integration
+from chalicelib.store.jobs import Job
 from chalicelib.store.table import ConflictError
+
+_SOON = 2
+"""Seconds within which a deletion is through."""
+_OVERLAP = 86_400
+"""Seconds for which the former secret signs as well when a PATCH switches the signature."""
+_MOST_SECRETS = 5
+"""What signs at a time: receivers bound the size of headers."""
 
 
 def create(call: Call) -> Any:
-    """Create an integration; its signing secret is shown this once."""
+    """Create an integration; what verifies its signatures is shown."""
     given = call.given()
     if given["kind"] not in destinations.names():
         known = ", ".join(destinations.names())
@@ -34,17 +41,14 @@ def create(call: Call) -> Any:
         raise invalid("/kind", f"not available: this deployment has no {needed}")
     if destination.ordered:
         given.setdefault("ordering", "device")
-    secret = _new_secret()
     integration = Integration(
-        id=new_id("int"),
-        tenant=call.tenant,
-        created_at=call.hub.now(),
-        secrets=((secret, None),),
-        **given,
+        id=new_id("int"), tenant=call.tenant, created_at=call.hub.now(), **given
     )
     _check(call, integration)
+    _check_targets(call, integration)
+    integration = _rotated(integration, call.hub.now(), 0)
     integrations.save(call.table, integration)
-    return {**_json(integration), "secret": secret}
+    return _json(integration) | _shown(integration)
 
 
 def list_integrations(call: Call) -> Any:
@@ -55,7 +59,8 @@ def list_integrations(call: Call) -> Any:
         found = [each for each in found if _place(each) < behind]
     page = found[: call.limit]
     after = _place(page[-1]) if len(found) > call.limit else None
-    return call.page([_json(each) for each in page], after)
+    rows = [_json(integrations.opened(call.table, each)) for each in page]
+    return call.page(rows, after)
 
 
 def read(call: Call) -> Any:
@@ -64,8 +69,9 @@ def read(call: Call) -> Any:
 
 
 def change(call: Call) -> Any:
-    """Change an integration; it is validated as a new one is."""
+    """Change an integration; it is validated as a new one is.  Another signature makes another secret."""
     given = call.given()
+    switched = False
 
     def changed(integration: Integration) -> Integration:
         new = replace(integration, **given)
@@ -74,34 +80,31 @@ def change(call: Call) -> Any:
         if given.get("enabled"):
             new = replace(new, disabled=None)
         _check(call, new)
-        return new
+        if "config" in given:
+            _check_targets(call, new)
+        nonlocal switched
+        switched = _scheme(new) != scheme_of(_newest(new))
+        return _rotated(new, call.hub.now(), _OVERLAP) if switched else new
 
     integration = _changed(call, changed)
     if given.get("enabled"):
         outbox.resume(call.hub, call.tenant, integration.id)
-    return _json(integration)
+    return _json(integration) | (_shown(integration) if switched else {})
 
 
 def delete(call: Call) -> None:
-    """Delete an integration: nothing is sent to it any more."""
-    integrations.remove(call.table, call.tenant, existing(call).id)
+    """Delete an integration: nothing is sent to it any more, and what is pending is cancelled."""
+    integration = existing(call)
+    job = Job(new_id("job"), call.tenant, integration.id, "cancel", call.hub.now())
+    # First the job, which looks a little later whether we came to delete it.
+    outbox.begin(call.hub, job, delay=_SOON)
+    integrations.remove(call.table, call.tenant, integration.id)
 
 
 def rotate(call: Call) -> Any:
     """Replace the signing secret; both sign during the overlap."""
-    secret, now = _new_secret(), call.hub.now()
-    until = now + call.body.overlap_seconds * 1000
-
-    def rotated(integration: Integration) -> Integration:
-        former = [
-            (each, until if ends is None else min(ends, until))
-            for each, ends in integration.secrets
-        ]
-        live = tuple((each, ends) for each, ends in former if ends > now)
-        return replace(integration, secrets=((secret, None), *live))
-
-    _changed(call, rotated)
-    return {"secret": secret}
+    now, overlap = call.hub.now(), call.body.overlap_seconds
+    return _shown(_changed(call, lambda each: _rotated(each, now, overlap)))
 
 
 def enable(call: Call) -> Any:
@@ -192,6 +195,17 @@ def _transform_problems(
             yield FieldError(f"/transform/{name}", detail)
 
 
+def _check_targets(call: Call, integration: Integration) -> None:
+    """Refuse names that lead where nothing may be sent."""
+    found = [
+        FieldError(f"/config{pointer}", detail)
+        for pointer, url in destinations.targets(integration.config)
+        if (detail := targets.problem(call.hub, url)) is not None
+    ]
+    if found:
+        raise invalid_fields(found)
+
+
 def _unmasked(integration: Integration, config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a config in which a masked value, sent back as it was read, means the stored one."""
     return _restored(config, integration.config, _masked(integration))
@@ -226,8 +240,33 @@ def _place(integration: Integration) -> tuple[int, str]:
     return integration.created_at, integration.id
 
 
-def _new_secret() -> str:
-    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+def _scheme(integration: Integration) -> str:
+    return str(integration.config.get("signature", "hmac"))
+
+
+def _rotated(integration: Integration, now: int, overlap_seconds: int) -> Integration:
+    """Return an integration with a new signing secret; former ones end with the overlap at the latest."""
+    until = now + overlap_seconds * 1000
+    former = [
+        (each, until if ends is None else min(ends, until)) for each, ends in integration.secrets
+    ]
+    live = [(each, ends) for each, ends in former if ends > now]
+    new = (new_signing_secret(_scheme(integration)), None)
+    return replace(integration, secrets=(new, *live)[:_MOST_SECRETS])
+
+
+def _shown(integration: Integration) -> dict[str, Any]:
+    """Return what a receiver verifies with, for an answer that shows it."""
+    return {"secret": verifying_key(_newest(integration))}
+
+
+def _public_key(integration: Integration) -> str | None:
+    newest = _newest(integration)
+    return verifying_key(newest) if scheme_of(newest) == "ed25519" else None
+
+
+def _newest(integration: Integration) -> str:
+    return integration.secrets[0][0] if integration.secrets else ""
 
 
 def _json(integration: Integration) -> dict[str, Any]:
@@ -246,5 +285,6 @@ def _json(integration: Integration) -> dict[str, Any]:
         "external_id": _external_id(integration),
         "enabled": integration.enabled,
         "disabled": dict(integration.disabled) if integration.disabled else None,
+        "public_key": _public_key(integration),
         "created_at": to_rfc3339(integration.created_at),
     }

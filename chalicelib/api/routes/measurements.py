@@ -24,7 +24,7 @@ def in_range(call: Call) -> Any:
         start=call.query["from"],
         end=call.query["to"],
         descending=call.query["order"] == "desc",
-        after=_position(call.after),
+        after=None if call.after is None else Position.of(call.after),
     )
     rows = list(islice(found, call.limit + 1))
     page = rows[: call.limit]
@@ -45,10 +45,3 @@ def latest(call: Call) -> Any:
         if not metrics or row["metric"] in metrics
     ]
     return {"data": rows}
-
-
-def _position(after: Any) -> Position | None:
-    if after is None:
-        return None
-    at, metric, discriminator = after
-    return Position(at, metric, tuple((name, value) for name, value in discriminator))

@@ -18,7 +18,7 @@ class Accepted(Shape):
 
 
 class Secret(Shape):
-    """A new secret, shown this once."""
+    """A new secret, shown this once (of an integration that signs by ed25519: its public key)."""
 
     secret: str
 
@@ -170,11 +170,53 @@ class Integration(Shape):
     external_id: str | None
     enabled: bool
     disabled: Disabled | None
+    public_key: str | None
     created_at: Moment
+
+
+class IntegrationChanged(Integration):
+    """A downstream subscriber; with its new secret where the change made one."""
+
+    secret: str = ""
 
 
 class IntegrationWithSecret(Integration, Secret):
     """A new downstream subscriber."""
+
+
+class ReplayPreview(Shape):
+    """How many events a replay would deliver; not ``complete``: at least so many."""
+
+    count: int
+    complete: bool
+
+
+class Recovery(Shape):
+    """A replay, retry or redrive: what was asked for and how far it is."""
+
+    id: str
+    integration_id: str
+    kind: Literal["replay", "retry", "redrive"]
+    state: Literal["running", "done", "cancelled"]
+    from_: Moment | None = Field(alias="from")
+    to: Moment | None
+    filter: dict[str, Any] | None
+    since: Moment | None
+    looked_at: int
+    count: int
+    created_at: Moment
+    finished_at: Moment | None
+
+
+class FilterTested(Shape):
+    """What a filter matches of the last hour; not ``complete``: of the part that was looked at."""
+
+    from_: Moment = Field(alias="from")
+    to: Moment
+    looked_at: int
+    matched: int
+    complete: bool
+    data: list[dict[str, Any]]
 
 
 class TenantCreated(Shape):

@@ -31,7 +31,7 @@ BATCH = "application/cloudevents-batch+json"
 _FIELDS = (
     Field("url", "Where requests are posted: an https URL of a public host.", required=True),
     Field("headers", "Headers of every request, such as Authorization.", sensitive=True),
-    Field("signature", "How requests are signed: hmac (the default)."),
+    Field("signature", "How requests are signed: hmac (the default) or ed25519."),
     Field("username", "Basic authentication: the user."),
     Field("password", "Basic authentication: the password.", sensitive=True),
     Field("token", "Bearer authentication: the token.", sensitive=True),
@@ -69,8 +69,8 @@ _RESERVED_PREFIXES = ("webhook-", "content-", "proxy-")
 def _check(config: Mapping[str, Any], *, private_targets: str) -> list[Problem]:
     found = declared(_FIELDS, config) + check_url(config, "url", private_targets)
     found += _check_headers(config.get("headers"))
-    if config.get("signature", "hmac") != "hmac":
-        found.append(("/signature", "must be hmac"))
+    if config.get("signature", "hmac") not in ("hmac", "ed25519"):
+        found.append(("/signature", "must be hmac or ed25519"))
     return found + _check_authentication(config, private_targets) + _check_certificate(config)
 
 

@@ -1,13 +1,16 @@
 """What a change of a stored item means to the outside: two images in, CloudEvents out.  Pure.
 
-The same images give the same events with the same ids, so that a stream batch tried again, or a record
-replayed from the table, delivers what was delivered before.  Unchanged data gives nothing, whatever
-else of the item changed.
+The same images give the same events with the same ids, so that a stream batch tried again delivers what
+was delivered before.  Unchanged data gives nothing, whatever else of the item changed.
+
+:func:`measured` and :func:`recalled` make the events again that stored records were first told by; a replay
+reads them from the table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from chalicelib.model.alerts import Alert
@@ -18,6 +21,7 @@ from chalicelib.model.state import Device
 from chalicelib.model.times import from_rfc3339, to_rfc3339
 from chalicelib.model.views import event_json, measurement_json, media_json
 from chalicelib.store import alerts, devices, integrations, keys, profiles, said, standings
+from chalicelib.store.said import Provenance
 from chalicelib.store.table import VERSION
 
 Item = Mapping[str, Any]
@@ -52,10 +56,18 @@ def _segment(old: Item | None, new: Item) -> Iterator[CloudEvent]:
         if before.get(identity) == version:
             continue
         kind = "measurement.corrected" if identity in before else "measurement.recorded"
-        data = measurement_json(segment.device_id, point) | {"provenance": source.as_json()}
-        yield about_device(
-            kind, version, segment.device_id, source.connection_id, at=point.at, data=data
-        )
+        yield _told(kind, version, segment.device_id, point, source)
+
+
+def measured(device_id: str, point: Point, source: Provenance) -> CloudEvent:
+    """Return the event of a measurement as it stands."""
+    version = _version(measurement_id(device_id, point), point)
+    return _told("measurement.recorded", version, device_id, point, source)
+
+
+def _told(kind: str, identity: str, device_id: str, point: Point, source: Provenance) -> CloudEvent:
+    data = measurement_json(device_id, point) | {"provenance": source.as_json()}
+    return about_device(kind, identity, device_id, source.connection_id, at=point.at, data=data)
 
 
 def _version(identity: str, point: Point) -> str:
@@ -87,23 +99,40 @@ def _media(_: Item | None, new: Item) -> Iterator[CloudEvent]:
 
 def _alert(old: Item | None, new: Item) -> Iterator[CloudEvent]:
     before = alerts.alert_of(old) if old is not None else None
-    now = alerts.alert_of(new)
-    connection_id = said.provenance_of(new).connection_id
-    for kind, at in _turns(before, now):
-        identity = digest(kind, now.id)
-        yield about_device(
-            kind, identity, now.device_id, connection_id, at=at, data=alerts.as_json(new)
-        )
+    for event in recalled(new):
+        if event["type"] not in _reached(before):
+            yield event
 
 
-def _turns(before: Alert | None, now: Alert) -> Iterator[tuple[str, int]]:
-    """Yield what an alert has become, in the order of its life."""
-    if before is None:
-        yield "alert.raised", now.raised_at
-    if now.acknowledged and not (before and before.acknowledged):
-        yield "alert.acknowledged", now.acknowledged[0]
-    if now.cleared and not (before and before.cleared):
-        yield "alert.cleared", now.cleared[0]
+def _reached(alert: Alert | None) -> set[str]:
+    """Return the turns that an alert has taken."""
+    if alert is None:
+        return set()
+    later = {"alert.acknowledged": alert.acknowledged, "alert.cleared": alert.cleared}
+    return {"alert.raised", *(kind for kind, mark in later.items() if mark)}
+
+
+def recalled(item: Item, raised: Alert | None = None) -> Iterator[CloudEvent]:
+    """Yield the events of a stored alert's life in order, each with the alert as it was at that turn.
+
+    ``raised`` is the alert as its first raise made it, where later raises may have reworded it.
+    """
+    now, source = alerts.alert_of(item), said.provenance_of(item)
+    begun = raised or replace(now, acknowledged=None, cleared=None)
+    yield _turned("alert.raised", now.raised_at, begun, source)
+    acknowledged, cleared = now.acknowledged, now.cleared
+    if acknowledged:
+        still = None if cleared and acknowledged[0] <= cleared[0] else cleared
+        yield _turned("alert.acknowledged", acknowledged[0], replace(now, cleared=still), source)
+    if cleared:
+        known = None if acknowledged and acknowledged[0] > cleared[0] else acknowledged
+        yield _turned("alert.cleared", cleared[0], replace(now, acknowledged=known), source)
+
+
+def _turned(kind: str, at: int, alert: Alert, source: Provenance) -> CloudEvent:
+    identity = digest(kind, alert.id)
+    data = alert.as_json() | {"provenance": source.as_json()}
+    return about_device(kind, identity, alert.device_id, source.connection_id, at=at, data=data)
 
 
 def _device(old: Item | None, new: Item, changed_at: int | None) -> Iterator[CloudEvent]:
@@ -120,10 +149,17 @@ def _device(old: Item | None, new: Item, changed_at: int | None) -> Iterator[Clo
     if now.presence != "unknown" and (before is None or before.presence != now.presence):
         kinds.append((f"device.{now.presence}", at))
     for kind, moment in kinds:
-        identity = digest(kind, now.id, version if before else 0)
-        yield about_device(
-            kind, identity, now.id, now.connection_id, at=moment, data=now.as_json(None)
-        )
+        yield _of_device(kind, now, version if before else 0, moment)
+
+
+def registered(device: Device) -> CloudEvent:
+    """Return the event of a device's registration, with the device as it stands."""
+    return _of_device("device.registered", device, 0, device.registered_at)
+
+
+def _of_device(kind: str, device: Device, version: int, at: int) -> CloudEvent:
+    identity, shown = digest(kind, device.id, version), device.as_json(None)
+    return about_device(kind, identity, device.id, device.connection_id, at=at, data=shown)
 
 
 def _standing(old: Item | None, new: Item) -> Iterator[CloudEvent]:

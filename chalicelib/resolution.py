@@ -1,4 +1,7 @@
-"""From a name to the addresses that may be dialled: resolved once, every one of them checked."""
+"""From a name to the addresses that may be dialled: resolved once, every one of them checked.
+
+The API asks when an operator names a target; whoever delivers asks again at every connection.
+"""
 
 from __future__ import annotations
 
