@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ class Hub:
     def __init__(
         self,
         settings: config.Config,
-        client: Callable[[str], Any],
+        client: Callable[..., Any],
         now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         resolve: resolution.Resolve = resolution.resolve,
     ) -> None:
@@ -55,6 +56,32 @@ class Hub:
         """The client of what opens the hub's data keys."""
         return self._client("kms")
 
+    def guest(self, service: str, region: str, credentials: Credentials | None) -> Any:
+        """Return a new client for a delivery: in a region, and in another's name.
+
+        It does not try again: deliveries have a schedule of their own.  Empty region: the hub's own;
+        no credentials: the hub's own name.
+        """
+        options: dict[str, Any] = {"guest": True}
+        if region:
+            options["region_name"] = region
+        if credentials is not None:
+            options |= {
+                "aws_access_key_id": credentials.key_id,
+                "aws_secret_access_key": credentials.secret,
+                "aws_session_token": credentials.token,
+            }
+        return self._client(service, **options)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Who a client is, for a while."""
+
+    key_id: str
+    secret: str = field(repr=False)
+    token: str = field(repr=False)
+
 
 @cache
 def hub() -> Hub:
@@ -62,7 +89,7 @@ def hub() -> Hub:
     return Hub(config.from_environment(), client)
 
 
-def client(service: str) -> Any:
+def client(service: str, *, guest: bool = False, **options: Any) -> Any:
     """Return a boto3 client.  Parameter validation is off: it is half the cost of a large call."""
     import boto3  # noqa: PLC0415 - 150 ms that a handler without AWS calls does not pay
     from botocore.config import Config as ClientConfig  # noqa: PLC0415
@@ -72,6 +99,6 @@ def client(service: str) -> Any:
         connect_timeout=3,
         read_timeout=15,
         max_pool_connections=32,
-        retries={"mode": "standard", "max_attempts": 5},
+        retries={"mode": "standard", "max_attempts": 0 if guest else 5},
     )
-    return boto3.client(service, config=settings)  # type: ignore[call-overload]
+    return boto3.client(service, config=settings, **options)  # type: ignore[call-overload]

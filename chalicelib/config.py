@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -31,6 +32,14 @@ class Config:
     """The local run keeps everything; a deployment lets old items expire."""
     example_vendor: bool = False
     """Whether the invented vendor may be connected.  The local run only: no package holds it."""
+    account: str = ""
+    """The AWS account of the hub itself, which no integration's role may be of."""
+    email_sender: str = ""
+    """The address that mails to people come from; without it there are no mails."""
+    sms_sender: str = ""
+    """The sender id of text messages; without it there are none."""
+    mqtt_prefix: str = ""
+    """The topic below which tenants' topics are; without it nothing is published again."""
     deliver_processes: int = 4
     """Processes that deliver to one integration at a time: each takes its share of what that allows."""
 
@@ -50,6 +59,10 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
         private_targets=_one_of(environment, "PRIVATE_TARGETS", ("refuse", "loopback")),
         keep_all=environment.get("KEEP_ALL", "") == "1",
         example_vendor=environment.get("EXAMPLE_VENDOR", "") == "1",
+        account=environment.get("HUB_ACCOUNT", ""),
+        email_sender=environment.get("EMAIL_SENDER", ""),
+        sms_sender=environment.get("SMS_SENDER", ""),
+        mqtt_prefix=_mqtt_prefix(environment.get("MQTT_PREFIX", "")),
         deliver_processes=int(environment.get("DELIVER_PROCESSES") or 4),
     )
 
@@ -65,6 +78,15 @@ def schedule(text: str) -> tuple[float, ...]:
     if not seconds or not all(0 < each <= 7 * 86_400 for each in seconds):
         raise ValueError("RETRY_SCHEDULE must be seconds between attempts, such as 2,4,8")
     return seconds
+
+
+def _mqtt_prefix(text: str) -> str:
+    # Below hub/ the hub itself listens: what it published there would come back to it.
+    if text and (text == "hub" or not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", text)):
+        raise ValueError(
+            "MQTT_PREFIX must be one level of a topic other than hub, such as tributary"
+        )
+    return text
 
 
 def _one_of(environment: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:

@@ -20,6 +20,7 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
 from chalicelib import config, queues
+from chalicelib.model.arns import ROLE_PREFIX
 from chalicelib.store import keys, table
 from infra import package
 from infra.local import filters
@@ -225,8 +226,55 @@ def test_roles_name_what_they_may_touch(resources: dict[str, Any]) -> None:
         where = f"{role}: {statement['Sid']}"
         assert statement["Effect"] == "Allow", where
         assert not [each for each in statement["Action"] if "*" in each], where
-        if statement["Resource"] == "*":  # X-Ray knows no other
+        if statement.get("Resource") == "*":  # X-Ray knows no other
             assert {each.split(":")[0] for each in statement["Action"]} == {"xray"}, where
+
+
+def test_what_deliver_may_do_for_tenants_is_bounded(resources: dict[str, Any]) -> None:
+    reaching = {"sts:AssumeRole", "ses:SendEmail", "sns:Publish", "iot:Publish"}
+    found: dict[str, dict[str, Any]] = {}
+    for role, statement in statements(resources):
+        for action in reaching.intersection(statement["Action"]):
+            assert role == "DeliverRole"
+            assert action not in found
+            found[action] = statement
+
+    assume, mail = found["sts:AssumeRole"], found["ses:SendEmail"]
+    assert assume["Resource"]["Fn::Sub"].endswith(f"iam::*:role/{ROLE_PREFIX}*")
+    own_account = {"aws:ResourceAccount": {"Ref": "AWS::AccountId"}}
+    assert assume["Condition"] == {"StringNotEquals": own_account}
+    sender = {"ses:FromAddress": {"Ref": "EmailSender"}}
+    assert mail["Condition"] == {"StringEquals": sender}
+    assert "Resource" not in found["sns:Publish"]  # a phone number has no name
+    assert found["sns:Publish"]["NotResource"]["Fn::Sub"].endswith(":sns:*:*:*")
+    assert found["iot:Publish"]["Resource"]["Fn::Sub"].endswith(":topic/${MqttPrefix}/*")
+
+
+@pytest.mark.parametrize(
+    ("prefix", "good"),
+    [("", True), ("tributary", True), ("hub", False), ("hub2", True), ("a/b", False)],
+)
+def test_the_template_and_the_hub_take_the_same_topics(
+    prefix: str, good: bool, template: dict[str, Any]
+) -> None:
+    pattern = template["Parameters"]["MqttPrefix"]["AllowedPattern"]
+    names = (
+        "TABLE_NAME",
+        "INBOUND_QUEUE_URL",
+        "DELIVERIES_QUEUE_URL",
+        "DEAD_LETTERS_QUEUE_URL",
+        "ARCHIVE_BUCKET",
+        "ORDERED_QUEUE_URL",
+        "SECRETS_KEY",
+    )
+    environment = dict.fromkeys(names, "x") | {"MQTT_PREFIX": prefix}
+
+    assert bool(re.fullmatch(pattern, prefix)) is good
+    if good:
+        assert config.from_environment(environment).mqtt_prefix == prefix
+    else:
+        with pytest.raises(ValueError, match="MQTT_PREFIX"):
+            config.from_environment(environment)
 
 
 def test_only_who_must_may_write(resources: dict[str, Any]) -> None:
@@ -310,6 +358,7 @@ def test_functions_are_told_what_the_configuration_reads(template: dict[str, Any
         deliveries_url="DeliveriesQueue",
         dead_letters_url="DeliveriesDeadLetters",
         bucket="ArchiveBucket",
+        account="AWS::AccountId",
         ordered_url="OrderedQueue",
         secrets_key="SecretsKey",
     )

@@ -244,6 +244,15 @@ class Batch(Body):
     max_wait_seconds: Annotated[float, Field(gt=0, le=300)] = 1
 
 
+class Transform(Body):
+    """What is sent instead of the event: a projection of its data, or a text for people."""
+
+    jmespath: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
+    template: Annotated[str, StringConstraints(min_length=1, max_length=4096)] | None = None
+    subject: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
+    timezone: Text | None = None
+
+
 Concurrency = Annotated[int, Field(ge=1, le=64)]
 
 
@@ -274,6 +283,8 @@ class IntegrationBody(Body):
     ordering: Literal["none", "device"] = "none"
     concurrency: Concurrency = 8
     rate_limit: RateLimit | None = None
+    transform: Transform | None = None
+    shadow: bool = False
     enabled: bool = True
 
 
@@ -287,6 +298,8 @@ class IntegrationPatch(Body):
     ordering: Literal["none", "device"] = Field(default_factory=_none)
     concurrency: Concurrency = Field(default_factory=int)
     rate_limit: RateLimit | None = None
+    transform: Transform | None = None
+    shadow: bool = Field(default_factory=bool)
     enabled: bool = Field(default_factory=bool)
 
 

@@ -8,18 +8,25 @@ import select
 import socket
 import ssl
 import time
-from functools import cache
+from functools import lru_cache
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any
 
+from chalicelib.model import certificates
 from chalicelib.model.addresses import Address, Target
+from chalicelib.model.certificates import Certificate
 
 
-@cache
-def tls_context() -> ssl.SSLContext:
-    """Return the context of all TLS connections: this machine's authorities, names checked."""
+@lru_cache(maxsize=64)
+def tls_context(certificate: Certificate | None = None) -> ssl.SSLContext:
+    """Return the context of TLS connections: this machine's authorities, names checked.
+
+    With a certificate it is shown to endpoints that ask for one.  Raises ``ValueError`` for a bad one.
+    """
     context = ssl.create_default_context()
     context.sslsocket_class = _Secure
+    if certificate is not None:
+        certificates.load(context, certificate)
     return context
 
 

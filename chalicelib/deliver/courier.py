@@ -17,14 +17,14 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import destinations, outbox
-from chalicelib.deliver import breaker, dead_letters, recovery, retries, signing
+from chalicelib.deliver import breaker, dead_letters, recovery, retries
 from chalicelib.deliver.gathering import Gathering, Linger
 from chalicelib.deliver.http import EXCERPT_LIMIT, Outcome, Send, Sender
 from chalicelib.deliver.in_order import InOrder
+from chalicelib.deliver.messenger import Messenger
 from chalicelib.deliver.retries import Random
 from chalicelib.deliver.standing import Standings
 from chalicelib.deliver.tally import Tally
-from chalicelib.destinations import Request
 from chalicelib.model.cloudevents import CloudEvent
 from chalicelib.model.times import to_rfc3339
 from chalicelib.outbox import History
@@ -88,6 +88,7 @@ class Courier:
         self._table = table_of(hub)
         self._hands = hands
         self._standings = Standings(self._table)
+        self._messenger = Messenger(hub, hands.send)
         self._gathering = Gathering(hands.linger)
         self._lines = InOrder(self._table, self._standings)
 
@@ -417,13 +418,7 @@ class Courier:
         events: Sequence[CloudEvent],
         tally: Tally,
     ) -> Outcome:
-        now = self._hub.now()
-        try:
-            request = _signed(integration, events, batch=row.batch, now=now)
-        except Exception as error:  # noqa: BLE001 - a config that no longer renders is a failed attempt
-            outcome = Outcome(None, 0, error=f"not rendered: {type(error).__name__}")
-        else:
-            outcome = self._hands.send(request)
+        outcome = self._messenger.attempt(integration, events, batch=row.batch)
         tally.attempted(row, events, outcome, self._hub.now())
         return outcome
 
@@ -501,9 +496,16 @@ def _next_group(
     integration: Integration, events: Sequence[CloudEvent]
 ) -> tuple[Sequence[CloudEvent], bool]:
     """Return the events of the next request, and whether they go as a list."""
-    if integration.batch is None:
+    most = destinations.most(integration.kind)
+    if integration.batch is None or most is None:
         return events[:1], False
-    return events[: int(integration.batch["max_records"])], True
+    taken, size = 0, 0
+    for event in events[: min(int(integration.batch["max_records"]), most.records)]:
+        size += outbox.size_of(event) + 1
+        if taken and size > most.size:
+            break
+        taken += 1
+    return events[:taken], True
 
 
 def _groups(
@@ -513,18 +515,6 @@ def _groups(
         group, batch = _next_group(integration, events)
         yield group, batch
         events = events[len(group) :]
-
-
-def _signed(
-    integration: Integration, events: Sequence[CloudEvent], *, batch: bool, now: int
-) -> Request:
-    destination = destinations.destination(integration.kind)
-    request = destination.render(events, integration.config, batch)
-    if not destination.signed:
-        return request
-    webhook_id = signing.identity(events, batch=batch)
-    signature = signing.headers(webhook_id, request.body, integration.secrets, now)
-    return replace(request, headers={**request.headers, **signature})
 
 
 def _logged(outcome: Outcome, now: int) -> dict[str, Any]:

@@ -12,13 +12,14 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse, RemoteDisconnected
 from typing import TYPE_CHECKING, Any, cast
 
 from chalicelib.deliver.connections import Connection, connected, secured, tls_context
 from chalicelib.destinations import Request
 from chalicelib.model.addresses import BadTargetError, Target, permitted
+from chalicelib.model.certificates import Certificate
 from chalicelib.resolution import Resolve, checked, resolve
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ _IDLE = 2.0
 _AGE = 60.0
 """Seconds after which a connection is not used again: a name may have moved meanwhile."""
 _MOST_IDLE = 8
+_Door = tuple[str, str, int, Certificate | None]
+"""Where a connection leads, and as whom: nobody's connection is used in another's name."""
 _OPEN = ("content-type", "user-agent", "webhook-")
 """Headers, or how they begin, that hold no secret."""
 _SHORTEST_SECRET = 6
@@ -58,11 +61,15 @@ class Outcome:
     excerpt: str = ""
     error: str | None = None
     retry_after: str | None = None
+    content: bytes = field(default=b"", repr=False, compare=False)
+    """The beginning of the answer's body."""
+    unsent: str | None = None
+    """Why nothing was sent, where that is right so."""
 
     @property
     def delivered(self) -> bool:
-        """Whether the endpoint took it."""
-        return self.status in _DELIVERED
+        """Whether the endpoint took it, or there was nothing for it to take."""
+        return self.status in _DELIVERED or self.unsent is not None
 
 
 Send = Callable[[Request], Outcome]
@@ -76,23 +83,24 @@ class Sender:
         private_targets: str,
         limits: Limits | None = None,
         resolve: Resolve = resolve,
-        context: Callable[[], ssl.SSLContext] | None = None,
+        context: Callable[[Certificate | None], ssl.SSLContext] = tls_context,
     ) -> None:
         self._private_targets = private_targets
         self._limits = limits or Limits()
         self._resolve = resolve
-        self._context = context or tls_context
-        self._idle: dict[tuple[str, str, int], list[Connection]] = {}
+        self._context = context
+        self._idle: dict[_Door, list[Connection]] = {}
         self._lock = threading.Lock()
 
     def __call__(self, request: Request) -> Outcome:
         """Send a request.  Never raises for anything that an endpoint or a network can do."""
         started = time.monotonic()
         try:
-            status, retry_after, excerpt = self._exchange(request, started)
+            status, retry_after, content = self._exchange(request, started)
         except Exception as error:  # noqa: BLE001 - an endpoint's failure is an outcome, whatever it is
             return Outcome(None, _since(started), error=self._named(error))
-        return Outcome(status, _since(started), excerpt, None, retry_after)
+        excerpt = _excerpt(content, request)
+        return Outcome(status, _since(started), excerpt, None, retry_after, content)
 
     def close(self) -> None:
         """Close what is kept."""
@@ -102,10 +110,11 @@ class Sender:
         for connection in idle:
             connection.close()
 
-    def _exchange(self, request: Request, started: float) -> tuple[int, str | None, str]:
+    def _exchange(self, request: Request, started: float) -> tuple[int, str | None, bytes]:
         target = permitted(request.url, self._private_targets)
+        door = (*target[:3], request.certificate)
         deadline = started + self._limits.total
-        connection = self._kept(target) or self._dial(target, started)
+        connection = self._kept(door) or self._dial(target, started, request.certificate)
         connection.bound(deadline)
         try:
             connection.request(request.method, target.path, request.body, request.headers)
@@ -119,13 +128,12 @@ class Sender:
         whole = response.isclosed() or response.length == 0
         response.close()
         if whole and not response.will_close and response.clean():
-            self._keep(target, connection)
+            self._keep(door, connection)
         else:
             connection.close()
-        excerpt = _excerpt(content, request)
-        return response.status, response.headers.get("Retry-After"), excerpt
+        return response.status, response.headers.get("Retry-After"), content
 
-    def _dial(self, target: Target, started: float) -> Connection:
+    def _dial(self, target: Target, started: float, certificate: Certificate | None) -> Connection:
         until = started + min(self._limits.connect, self._limits.total)
         wait = until - time.monotonic()
         try:
@@ -146,7 +154,7 @@ class Sender:
             if target.scheme == "http":
                 return Connection(target, raw)
             try:
-                sock = secured(raw, target.host, self._context(), until)
+                sock = secured(raw, target.host, self._context(certificate), until)
             except TimeoutError:
                 raise _ConnectTimeoutError from None
             return Connection(target, sock)
@@ -154,11 +162,11 @@ class Sender:
             raise _ConnectTimeoutError
         raise failure
 
-    def _kept(self, target: Target) -> Connection | None:
+    def _kept(self, door: _Door) -> Connection | None:
         now = time.time()
         while True:
             with self._lock:
-                idle = self._idle.get(target[:3])
+                idle = self._idle.get(door)
                 if not idle:
                     return None
                 connection = idle.pop()
@@ -167,10 +175,10 @@ class Sender:
                 return connection
             connection.close()
 
-    def _keep(self, target: Target, connection: Connection) -> None:
+    def _keep(self, door: _Door, connection: Connection) -> None:
         connection.used_at = time.time()
         with self._lock:
-            idle = self._idle.setdefault(target[:3], [])
+            idle = self._idle.setdefault(door, [])
             if len(idle) < _MOST_IDLE:
                 idle.append(connection)
                 return

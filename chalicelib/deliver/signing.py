@@ -5,19 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
-from chalicelib.model.cloudevents import CloudEvent
-from chalicelib.model.digests import digest
 from chalicelib.security import PRIVATE, SYMMETRIC, scheme_of
 
 Secrets = Iterable[tuple[str, int | None]]
 """Signing secrets (``whsec_…`` or ``whsk_…``) and the moment (ms) at which each ends, if it does."""
-
-
-def identity(events: Sequence[CloudEvent], *, batch: bool) -> str:
-    """Return the ``webhook-id``: the event's own id, or a digest of a batch's ids."""
-    return digest("batch", [event["id"] for event in events]) if batch else str(events[0]["id"])
 
 
 def headers(webhook_id: str, body: bytes, secrets: Secrets, now: int) -> Mapping[str, str]:

@@ -37,6 +37,7 @@ class Tally:
             status=outcome.status,
             latency_ms=outcome.latency_ms,
             error=outcome.error,
+            **_why_unsent(outcome),
         )
         source = events[0]["source"].split("/")
         group = (row.integration_id, source[2] if source[1] == "vendors" else "hub")
@@ -58,3 +59,10 @@ class Tally:
             dimensions = {"integration": group[0], "vendor": group[1]}
             telemetry.count("Count", dimensions=dimensions, **counts)
             telemetry.count("Milliseconds", dimensions=dimensions, **self._slowest[group])
+
+
+def _why_unsent(outcome: Outcome) -> dict[str, str]:
+    """Say why nothing was sent, and for a shadow what would have been."""
+    if outcome.unsent is None:
+        return {}
+    return {"unsent": outcome.unsent} | ({"rendered": outcome.excerpt} if outcome.excerpt else {})

@@ -2,18 +2,23 @@
 
 A folder is a package that defines ``destination``.  Its name is the integration's ``kind``.  A
 destination is a value of declared fields and two pure functions; it never sees a clock, a network or
-an environment.  Whoever delivers signs the request it renders, checks its address and sends it.
+an environment.  Whoever delivers sends what it renders: signs a request and checks its address, makes
+a call in the name of the tenant's role.
 """
 
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Protocol
 
+from chalicelib.model import addresses, arns
+from chalicelib.model.certificates import Certificate
 from chalicelib.model.cloudevents import CloudEvent
 
 Problem = tuple[str, str]
@@ -31,13 +36,63 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
+class Grant:
+    """OAuth 2.0 client credentials: whoever sends first asks for a token there."""
+
+    token_url: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    scope: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be sent, without the headers that signing adds."""
+    """An HTTP request to be sent, without the headers that signing and a grant add."""
 
     method: str
     url: str
     headers: Mapping[str, str]
     body: bytes
+    grant: Grant | None = None
+    certificate: Certificate | None = None
+    """Whom the hub is to the endpoint, where that asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class AwsCall:
+    """A call of AWS to be made, named as boto3 names it.
+
+    ``role_arn`` is the role of the tenant's account in whose name it is made.  Without one it is the
+    hub's own name: only calls that spend what the deployment gives are made so.
+    """
+
+    service: str
+    operation: str
+    parameters: Mapping[str, Any]
+    region: str = ""
+    role_arn: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How events are asked for, and what else may go into them."""
+
+    batch: bool = False
+    """Whether the batch form is asked for, whose body is always a list."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """The text of each of the destination's templates, for the one event that there is."""
+    tenant: str = ""
+    given: str = ""
+    """What the deployment gives to destinations of this kind (see ``Destination.needs``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Most:
+    """How much one batch may hold."""
+
+    records: int
+    size: int = 1000 * 1024
+    """Bytes of the events as JSON."""
 
 
 class Check(Protocol):
@@ -47,8 +102,8 @@ class Check(Protocol):
         """Say what is wrong.  ``private_targets`` is the deployment's rule for addresses."""
 
 
-Render = Callable[[Sequence[CloudEvent], Mapping[str, Any], bool], Request]
-"""Events and config to a request; the flag asks for the batch form, whose body is always a list."""
+Render = Callable[[Sequence[CloudEvent], Mapping[str, Any], Form], Request | AwsCall | None]
+"""Events and config to what is sent; ``None``: nothing of this is for that place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +114,68 @@ class Destination:
     fields: tuple[Field, ...]
     check: Check
     render: Render
-    signed: bool = True
+    signed: bool = False
     """Whether requests carry a Standard Webhooks signature with the integration's own secrets."""
+    ordered: bool = False
+    """Whether a device's events must not overtake each other: the integration's ``ordering`` says so."""
+    batches: Most | None = None
+    """What one batch may hold; ``None``: one event at a time."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Its templates by name, as they are unless an integration has its own; none: no text for people."""
+    needs: str = ""
+    """The setting of the deployment without which there are no destinations of this kind."""
+
+    @property
+    def roles(self) -> bool:
+        """Whether calls are made in the name of a role of the tenant's account."""
+        return any(field.name == ROLE.name for field in self.fields)
 
 
+ROLE = Field(
+    "role_arn",
+    "The role of your account that the hub assumes, with the integration's external_id.",
+)
+
+
+def check_role(config: Mapping[str, Any], private_targets: str) -> list[Problem]:
+    """Say what is wrong with the role of a config.  Only the local run goes without one."""
+    role = config.get(ROLE.name)
+    if role is None:
+        needed = private_targets == "refuse"
+        return [(f"/{ROLE.name}", "is required")] if needed else []
+    detail = arns.role_problem(role)
+    return [] if detail is None else [(f"/{ROLE.name}", detail)]
+
+
+def check_url(config: Mapping[str, Any], name: str, private_targets: str) -> list[Problem]:
+    """Say what is wrong with a URL of a config, if it is there."""
+    url = config.get(name)
+    if url is None:
+        return []
+    detail = addresses.problem(url, private_targets) if isinstance(url, str) else "must be a text"
+    return [] if detail is None else [(f"/{name}", detail)]
+
+
+def check_text(config: Mapping[str, Any], name: str, pattern: str, what: str) -> list[Problem]:
+    """Say what is wrong with a text of a config that must fit a pattern, if it is there."""
+    value = config.get(name)
+    if value is None or (isinstance(value, str) and re.fullmatch(pattern, value, re.ASCII)):
+        return []
+    return [(f"/{name}", f"must be {what}")]
+
+
+def as_json(value: Any) -> bytes:
+    """Return a value as the JSON of a request's body."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode()
+
+
+def as_ascii(event: CloudEvent) -> str:
+    """Return an event as JSON for services that refuse some characters which JSON may hold."""
+    return json.dumps(event, separators=(",", ":"), allow_nan=False)
+
+
+@cache
 def names() -> tuple[str, ...]:
     """Return the kinds in the tree."""
     return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if m.ispkg))
@@ -77,6 +190,11 @@ def destination(kind: str) -> Destination:
     if not isinstance(found, Destination):
         raise TypeError(f"{kind}: destination is not a Destination")
     return found
+
+
+def most(kind: str) -> Most | None:
+    """Return what one batch may hold; ``None``: one event at a time, or a kind that is no more."""
+    return destination(kind).batches if kind in names() else None
 
 
 def declared(fields: Iterable[Field], config: Mapping[str, Any]) -> list[Problem]:
@@ -116,3 +234,16 @@ def _mask(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict.fromkeys(value, "********")
     return None if value is None else "********"
+
+
+def secrets_of(fields: Iterable[Field], config: Mapping[str, Any]) -> set[str]:
+    """Return the texts of a config that nothing may show."""
+    return {text for each in fields if each.sensitive for text in _texts(config.get(each.name))}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for each in value.values():
+            yield from _texts(each)
+    elif isinstance(value, str) and value:
+        yield value

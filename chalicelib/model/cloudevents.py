@@ -6,6 +6,7 @@ integration, retry and replay, without a dot (Standard Webhooks signs ``id.times
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from chalicelib.model.digests import digest
@@ -57,6 +58,11 @@ def about_integration(kind: str, integration_id: str, at: int, data: Any) -> Clo
     identity = digest(kind, integration_id, at)
     source = f"/integrations/{integration_id}"
     return _event(kind, identity, source, integration_id, at=at, data=data)
+
+
+def identity(events: Sequence[CloudEvent], *, batch: bool) -> str:
+    """Return the id of what is sent: the event's own, or a digest of a batch's ids."""
+    return digest("batch", [event["id"] for event in events]) if batch else str(events[0]["id"])
 
 
 def _event(

@@ -34,6 +34,10 @@ class Integration:
     """Attempts at a time."""
     rate_limit: Mapping[str, Any] | None = None
     """``{"requests", "seconds"}``: so many attempts within any so many seconds."""
+    transform: Mapping[str, Any] | None = None
+    """``{"jmespath"}`` or ``{"template", "subject", "timezone"}``: what is sent instead of the event."""
+    shadow: bool = False
+    """Rendered and logged, but never sent."""
     enabled: bool = True
     disabled: Mapping[str, Any] | None = None
     """Why the hub disabled it: ``{"at", "reason"}``."""
@@ -66,6 +70,8 @@ def save(table: Table, integration: Integration) -> None:
         "ordering": integration.ordering,
         "concurrency": integration.concurrency,
         "rate_limit": dict(integration.rate_limit) if integration.rate_limit else None,
+        "transform": dict(integration.transform) if integration.transform else None,
+        "shadow": integration.shadow,
         "enabled": integration.enabled,
         "disabled": dict(integration.disabled) if integration.disabled else None,
     }

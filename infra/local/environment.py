@@ -8,6 +8,7 @@ import resource
 from infra.local import emulator
 from infra.local.switches import Switches
 
+EMAIL_SENDER = "tributary@example.com"
 _OPEN_FILES = 4096
 _HERE = "127.0.0.1,localhost"
 
@@ -44,6 +45,9 @@ def tell(chosen: Switches, resources: dict[str, str], root_key_sha256: str) -> N
         "PRIVATE_TARGETS": chosen.private_targets,
         "KEEP_ALL": "1",
         "DELIVER_PROCESSES": "1",
+        "EMAIL_SENDER": EMAIL_SENDER,
+        "SMS_SENDER": "Tributary",
+        "MQTT_PREFIX": "tributary",
         "EXAMPLE_VENDOR": "1" if chosen.example_vendor else "0",
     }
 

@@ -113,6 +113,8 @@ class Hub:
         self._session = boto3.Session(region_name=region)
         try:
             made = provision.provision(self._session, self._template, _PREFIX)
+            if not self._chosen.aws_endpoint_url:  # another's SES would write to the address
+                provision.introduce(self._session, environment.EMAIL_SENDER)
         except (BotoCoreError, ClientError) as error:
             if self._chosen.aws_endpoint_url:
                 raise MistakeError(

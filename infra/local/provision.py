@@ -10,6 +10,7 @@ import json
 import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +78,13 @@ def provision(session: boto3.Session, template: Template, prefix: str) -> Provis
     _key(session.client("kms"), secrets_key)
     queues = _queues(session.client("sqs"), template, prefix)
     return Provisioned(table, stream_arn, queues, bucket, secrets_key)
+
+
+def introduce(session: boto3.Session, address: str) -> None:
+    """Make SES know the address that mails to people come from."""
+    ses: Any = session.client("sesv2")
+    with suppress(ses.exceptions.AlreadyExistsException):
+        ses.create_email_identity(EmailIdentity=address)
 
 
 def name_of(prefix: str, logical_id: str) -> str:

@@ -196,7 +196,16 @@ def _documented(request: Request, response: Response) -> None:
             route.shape(response.status).model_validate_json(json.dumps(row))
 
 
-CONFIG = Config("hub", "inbound", "deliveries", "dead", "archive", "ordered.fifo", hashed(ROOT_KEY))
+CONFIG = Config(
+    "hub",
+    "inbound",
+    "deliveries",
+    "dead",
+    "archive",
+    "ordered.fifo",
+    hashed(ROOT_KEY),
+    account="999999999999",
+)
 
 
 @pytest.fixture

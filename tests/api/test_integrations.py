@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from chalicelib import destinations
 from chalicelib.security import verifying_key
 from chalicelib.store import deliveries, integrations
 from chalicelib.store.table import table_of
 
+OWN = "999999999999"
 HEADERS = {"Authorization": "Bearer very secret"}
 BODY = {
     "name": "Ticketing",
@@ -112,6 +114,110 @@ def test_a_whole_integration_is_taken(tenant: Any) -> None:
 
     for name in ("filter", "batch", "ordering", "enabled"):
         assert made[name] == body[name]
+
+
+ROLE = "arn:aws:iam::123456789012:role/tributary-events"
+QUEUE = "arn:aws:sqs:eu-central-1:123456789012:events"
+SQS = {"name": "Queue", "kind": "sqs", "config": {"queue_arn": QUEUE, "role_arn": ROLE}}
+SLACK = {"name": "Chat", "kind": "slack", "config": {"url": "https://hooks.slack.example/secret"}}
+
+
+def test_who_may_have_a_role_is_told_its_external_id(tenant: Any) -> None:
+    one, other = (tenant.post("/v1/integrations", SQS) for _ in range(2))
+
+    assert one["external_id"].startswith("tributary-")
+    assert one["external_id"] != other["external_id"]
+    assert tenant.get(f"/v1/integrations/{one['id']}")["external_id"] == one["external_id"]
+    assert tenant.post("/v1/integrations", BODY)["external_id"] is None
+
+
+def test_the_url_of_a_chat_is_its_secret(tenant: Any) -> None:
+    made = tenant.post("/v1/integrations", SLACK)
+    tenant.patch(f"/v1/integrations/{made['id']}", {"config": made["config"]})
+
+    assert made["config"] == {"url": "********"}
+    assert stored(tenant, made["id"]).config == SLACK["config"]
+
+
+def test_who_must_not_be_overtaken_keeps_the_order_of_a_device(tenant: Any) -> None:
+    made = tenant.post("/v1/integrations", SLACK)
+    path = f"/v1/integrations/{made['id']}"
+
+    assert made["ordering"] == "device"
+    assert (
+        tenant.refused("PATCH", path, {"ordering": "none"})["errors"][0]["pointer"] == "/ordering"
+    )
+    assert tenant.post("/v1/integrations", BODY)["ordering"] == "none"
+
+
+def test_a_transform_and_a_shadow_are_kept_and_taken_back(tenant: Any) -> None:
+    transform = {"jmespath": "{v: value}"}
+    made = tenant.post("/v1/integrations", BODY | {"transform": transform, "shadow": True})
+    path = f"/v1/integrations/{made['id']}"
+
+    assert (made["transform"], made["shadow"]) == (transform, True)
+    assert tenant.get(path)["transform"] == transform
+    back = tenant.patch(path, {"transform": None, "shadow": False})
+    assert (back["transform"], back["shadow"]) == (None, False)
+    assert stored(tenant, made["id"]).transform is None
+
+
+@pytest.mark.parametrize(
+    ("body", "change", "pointer"),
+    [
+        (BODY, {"transform": {"jmespath": "a["}}, "/transform/jmespath"),
+        (BODY, {"transform": {"jmespath": "a" * 1025}}, "/transform/jmespath"),
+        (BODY, {"transform": {"template": "{{type}}"}}, "/transform/template"),
+        (BODY, {"transform": {"xslt": "x"}}, "/transform/xslt"),
+        (SLACK, {"transform": {"jmespath": "a"}}, "/transform/jmespath"),
+        (SLACK, {"transform": {"template": "{{alert.colour}}"}}, "/transform/template"),
+        (SLACK, {"transform": {"subject": "{{type}}"}}, "/transform/subject"),
+        (SLACK, {"transform": {"timezone": "Mars/Olympus"}}, "/transform/timezone"),
+        (SLACK, {"ordering": "none"}, "/ordering"),
+        (SLACK, {"batch": {"max_records": 2}}, "/batch"),
+        (SLACK, {"config": {"url": "https://169.254.169.254/"}}, "/config/url"),
+        (SQS, {"config": {"queue_arn": QUEUE}}, "/config/role_arn"),
+        (SQS, {"config": {"queue_arn": QUEUE, "role_arn": f"{ROLE}/x"}}, "/config/role_arn"),
+        (
+            SQS,
+            {"config": {"queue_arn": QUEUE, "role_arn": ROLE.replace("123456789012", OWN)}},
+            "/config/role_arn",
+        ),
+        (
+            BODY,
+            {
+                "config": {
+                    "url": "https://example.com",
+                    "token_url": "https://127.0.0.1/",
+                    "client_id": "a",
+                    "client_secret": "b",
+                }
+            },
+            "/config/token_url",
+        ),
+        (BODY, {"kind": "email", "config": {"to": ["a@example.com"]}}, "/kind"),
+        (BODY, {"kind": "sms", "config": {"phone_number": "+4930123456"}}, "/kind"),
+        (BODY, {"kind": "mqtt", "config": {}}, "/kind"),
+    ],
+)
+def test_a_destination_refuses_what_it_cannot_do(
+    tenant: Any, body: Any, change: Any, pointer: str
+) -> None:
+    problem = tenant.refused("POST", "/v1/integrations", {**body, **change})
+
+    assert problem["status"] == 422
+    assert [error["pointer"] for error in problem["errors"]] == [pointer]
+
+
+def test_the_catalogue_shows_every_kind_and_whether_it_can_be_had(tenant: Any) -> None:
+    found = {row["kind"]: row for row in tenant.get("/v1/catalog/destinations")["data"]}
+
+    assert set(found) == set(destinations.names())
+    unavailable = {kind for kind, row in found.items() if not row["available"]}
+    assert unavailable == {"email", "sms", "mqtt"}
+    assert (found["sqs"]["max_records"], found["slack"]["max_records"]) == (10, None)
+    assert found["email"]["templates"]["subject"] == "{{summary}}"
+    assert all(field["sensitive"] for field in found["slack"]["fields"])
 
 
 def test_integrations_are_paged_newest_first(tenant: Any) -> None:
@@ -238,3 +344,12 @@ def test_a_retry_enqueues_the_delivery(tenant: Any, delivery: deliveries.Deliver
     assert tenant.post(f"/v1/deliveries/{delivery.id}/retry") == {"id": delivery.id}
     (message,) = tenant.queued("deliveries")
     assert message["delivery"] == delivery.id
+
+
+def test_what_a_deployment_no_longer_gives_can_still_be_switched_off(tenant: Any) -> None:
+    mail = integrations.Integration(
+        "int_mail", tenant.id, "M", "email", 1, config={"to": ["a@example.com"]}, ordering="device"
+    )
+    integrations.save(table_of(tenant.hub), mail)
+
+    assert tenant.patch("/v1/integrations/int_mail", {"enabled": False})["enabled"] is False

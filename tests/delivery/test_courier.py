@@ -1,18 +1,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from chalicelib import outbox
+from chalicelib.deliver.courier import _next_group
 from chalicelib.deliver.http import Outcome
 from chalicelib.deliver.standing import Standings
+from chalicelib.deliver.tally import Tally
 from chalicelib.destinations import Request
+from chalicelib.model.cloudevents import CloudEvent
 from chalicelib.model.cloudevents import test_event as an_integration_test
 from chalicelib.store import deliveries, integrations
+from chalicelib.store.deliveries import Delivery
 from tests.support.world import CONFIG, DEAD, OK, QUEUE, TENANT, World, event
 
 FAILED = Outcome(500, 7, "sorry")
@@ -406,8 +410,11 @@ def test_one_bad_message_does_not_bring_its_siblings_back(world: World) -> None:
     assert [m.body for m in world.aws.sqs.queues[QUEUE].values()] == ["{"]
 
 
-@pytest.mark.parametrize("broken", [{"kind": "carrier-pigeon"}, {"config": {}}])
-def test_what_cannot_be_rendered_is_a_failed_attempt(world: World, broken: Any) -> None:
+@pytest.mark.parametrize(
+    ("broken", "why"),
+    [({"kind": "carrier-pigeon"}, "no kind carrier-pigeon"), ({"config": {}}, "KeyError")],
+)
+def test_what_cannot_be_rendered_is_a_failed_attempt(world: World, broken: Any, why: str) -> None:
     world.integrate()
     world.change(**broken)
     world.enqueue(1)
@@ -417,7 +424,7 @@ def test_what_cannot_be_rendered_is_a_failed_attempt(world: World, broken: Any) 
     row = world.row(1)
     assert row is not None
     assert row.state == "dead"
-    assert row.attempts[0]["error"] == "not rendered: KeyError"
+    assert row.attempts[0]["error"] == f"not rendered: {why}"
 
 
 def test_deliveries_are_found_by_receipt(world: World) -> None:
@@ -445,3 +452,60 @@ def test_an_operators_test_is_delivered_like_anything_else(world: World) -> None
     body = json.loads(world.sent[0].request.body)
     assert (body["source"], body["subject"]) == ("/integrations/int_a", "int_a")
     assert DEAD not in world.aws.sqs.queues
+
+
+def test_a_shadow_is_attempted_once_and_nothing_is_sent_or_stored(world: World) -> None:
+    world.integrate(shadow=True)
+    world.enqueue(1)
+
+    world.until_quiet()
+
+    assert world.sent == []
+    assert world.row(1) is None
+    assert world.dead_letters() == []
+
+
+class Sizes(Tally):
+    """Remembers how many events each attempt had."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def attempted(
+        self, row: Delivery, events: Sequence[CloudEvent], outcome: Outcome, now: int
+    ) -> None:
+        self.sizes.append(len(events))
+        super().attempted(row, events, outcome, now)
+
+
+def test_a_batch_holds_no_more_than_its_destination_takes(world: World) -> None:
+    arn = "arn:aws:sqs:eu-central-1:123456789012:events"
+    world.integrate(kind="sqs", config={"queue_arn": arn}, batch={"max_records": 25}, shadow=True)
+    tally = Sizes()
+    message = {
+        "tenant": TENANT,
+        "integration": "int_a",
+        "seen": True,
+        "events": [event(number) for number in range(25)],
+    }
+
+    world.courier.take(message, tally, again=False)
+
+    assert tally.sizes == [10, 10, 5]
+
+
+def test_a_kind_that_takes_no_batches_gets_one_event_at_a_time(world: World) -> None:
+    integration = world.integrate(kind="slack", batch={"max_records": 25})
+
+    group, batch = _next_group(integration, [event(1), event(2)])
+
+    assert (len(group), batch) == (1, False)
+
+
+def test_a_batch_is_no_larger_than_its_destination_takes(world: World) -> None:
+    integration = world.integrate(kind="sns", batch={"max_records": 25})
+    large = [{**event(number), "data": "x" * 100_000} for number in range(5)]
+
+    assert len(_next_group(integration, large)[0]) == 2
+    assert len(_next_group(integration, [{**event(1), "data": "x" * 300_000}])[0]) == 1

@@ -4,6 +4,7 @@ import datetime as dt
 import ipaddress
 import ssl
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from cryptography.x509.oid import NameOID
 from chalicelib.deliver.connections import tls_context
 from chalicelib.deliver.http import Limits, Outcome, Sender
 from chalicelib.destinations import Request
+from chalicelib.model import certificates
 from chalicelib.model.addresses import Address, permitted
+from chalicelib.model.certificates import Certificate
 from chalicelib.resolution import checked
 from tests.support.endpoint import Endpoint, answer
 from tests.support.names import PUBLIC, Names
@@ -157,7 +160,7 @@ def test_tls_is_spoken_with_the_name_and_checked_against_it(tmp_path: Path) -> N
 
     with Endpoint(server) as endpoint:
         limits = Limits(total=5)
-        trusted = Sender("loopback", limits, here, lambda: trusting(authority))
+        trusted = Sender("loopback", limits, here, lambda _: trusting(authority))
         good = trusted(Request("POST", f"https://hub.example:{endpoint.port}/", {}, b"{}"))
         other = trusted(Request("POST", f"https://other.example:{endpoint.port}/", {}, b"{}"))
         stranger = Sender("loopback", limits, here)(
@@ -172,11 +175,57 @@ def test_tls_is_spoken_with_the_name_and_checked_against_it(tmp_path: Path) -> N
     assert stranger.error == "TLS: CERTIFICATE_VERIFY_FAILED"
 
 
+def test_a_client_certificate_is_shown_and_its_connections_are_no_others(tmp_path: Path) -> None:
+    server, authority = certificate(tmp_path, "hub.example")
+    (tmp_path / "client").mkdir()
+    _, ours = certificate(tmp_path / "client", "tributary")
+    mine = Certificate(ours.read_text(), (ours.parent / "key.pem").read_text())
+    server.load_verify_locations(ours)
+    server.verify_mode = ssl.CERT_OPTIONAL
+
+    with Endpoint(server) as endpoint:
+        sender = Sender("loopback", Limits(total=5), here, lambda shown: trusting(authority, shown))
+        request = Request("POST", f"https://hub.example:{endpoint.port}/", {}, b"{}")
+        known, unknown = replace(request, certificate=mine), request
+        outcomes = [sender(each) for each in (known, unknown, known, unknown)]
+        sender.close()
+
+    assert [each.delivered for each in outcomes] == [True] * 4
+    assert [each.client for each in endpoint.requests] == ["tributary", None, "tributary", None]
+    assert [each.connection for each in endpoint.requests] == [1, 2, 1, 2]
+
+
+def test_a_key_of_another_certificate_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    _, one = certificate(tmp_path, "one")
+    _, other = certificate(tmp_path / "other", "other")
+    key = (tmp_path / "key.pem").read_text()
+
+    assert certificates.problem(Certificate(one.read_text(), key)) is None
+    mismatch = certificates.problem(Certificate(other.read_text(), key))
+    assert mismatch == "the key is not the certificate's"
+    assert certificates.problem(Certificate(key, key)) == "not readable as PEM"
+
+
+def test_an_encrypted_key_is_a_problem_and_asks_nobody_for_its_password(tmp_path: Path) -> None:
+    _, chain = certificate(tmp_path, "one")
+    key = serialization.load_pem_private_key((tmp_path / "key.pem").read_bytes(), None)
+    locked = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"word"),
+    )
+
+    found = certificates.problem(Certificate(chain.read_text(), locked.decode()))
+
+    assert found == "not readable as PEM"
+
+
 def test_a_certificate_that_has_expired_is_refused(tmp_path: Path) -> None:
     server, authority = certificate(tmp_path, "hub.example", days=30)
 
     with Endpoint(server) as endpoint:
-        sender = Sender("loopback", Limits(total=5), here, lambda: trusting(authority))
+        sender = Sender("loopback", Limits(total=5), here, lambda _: trusting(authority))
         outcome = sender(Request("POST", f"https://hub.example:{endpoint.port}/", {}, b"{}"))
 
     assert outcome.error == "TLS: CERTIFICATE_VERIFY_FAILED"
@@ -195,9 +244,11 @@ def here(_host: str, _port: int, _seconds: float) -> Sequence[Address]:
     return [ipaddress.ip_address("127.0.0.1")]
 
 
-def trusting(authority: Path) -> ssl.SSLContext:
+def trusting(authority: Path, shown: Certificate | None = None) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=str(authority))
     context.sslsocket_class = tls_context().sslsocket_class
+    if shown is not None:
+        certificates.load(context, shown)
     return context
 
 

@@ -91,3 +91,11 @@ def test_event_sources_are_the_template_s() -> None:
     assert source.filters
     assert source.on_failure == "StreamFailures"
     assert template.load().event_source("Nobody", EventSource(batch_size=7)).batch_size == 7
+
+
+def test_ses_knows_who_mails_come_from_however_often_it_is_told(aws: Any) -> None:
+    for _ in range(2):
+        provision.introduce(aws, "hub@example.com")
+
+    known = aws.client("sesv2").list_email_identities()["EmailIdentities"]
+    assert "hub@example.com" in {each["IdentityName"] for each in known}

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 
 @dataclass
@@ -20,6 +20,8 @@ class Request:
     headers: dict[str, str]
     body: bytes
     connection: int
+    client: str | None = None
+    """The common name of the client's certificate."""
 
 
 Answer = bytes | Callable[[socket.socket, threading.Event], None]
@@ -30,6 +32,11 @@ def answer(status: str = "200 OK", body: bytes = b"", **headers: str) -> bytes:
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def _name(connection: socket.socket) -> str | None:
+    shown: Any = connection.getpeercert() if isinstance(connection, ssl.SSLSocket) else None
+    return shown["subject"][0][0][1] if shown else None
 
 
 class Endpoint:
@@ -115,7 +122,7 @@ class Endpoint:
             if not (more := self._more(connection)):
                 return None
             body += more
-        return Request(line, headers, body, number)
+        return Request(line, headers, body, number, _name(connection))
 
     def _more(self, connection: socket.socket) -> bytes:
         while not self._over.is_set():

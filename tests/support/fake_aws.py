@@ -426,7 +426,7 @@ class FakeAws:
         self.s3 = FakeS3(self.faults)
         self.kms = FakeKMS(self.faults)
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, **_: Any) -> Any:
         """Return the fake of a service, as ``boto3.client`` would."""
         return getattr(self, service)
 

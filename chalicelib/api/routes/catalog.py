@@ -54,9 +54,10 @@ def metrics(_call: Call) -> Any:
     )
 
 
-def destinations(_call: Call) -> Any:
+def destinations(call: Call) -> Any:
     """List kinds of destination and their config."""
     from chalicelib import destinations as kinds  # noqa: PLC0415 - only this listing needs them
+    from chalicelib.api.routes.integrations import available  # noqa: PLC0415
 
     found = [(name, kinds.destination(name)) for name in kinds.names()]
     return _all(
@@ -72,6 +73,10 @@ def destinations(_call: Call) -> Any:
                 }
                 for field in each.fields
             ],
+            "available": available(each, call.hub.config),
+            "ordered": each.ordered,
+            "max_records": each.batches.records if each.batches else None,
+            "templates": dict(each.texts),
         }
         for name, each in found
     )

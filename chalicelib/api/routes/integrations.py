@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,9 @@ from chalicelib import destinations, outbox
 from chalicelib.api import targets
 from chalicelib.api.calls import Call
 from chalicelib.api.problems import FieldError, invalid, invalid_fields, not_found
-from chalicelib.model import matching
+from chalicelib.config import Config
+from chalicelib.destinations import Destination
+from chalicelib.model import arns, matching
 from chalicelib.model.cloudevents import test_event
 from chalicelib.model.times import to_rfc3339
 from chalicelib.security import new_id, new_signing_secret, scheme_of, verifying_key
@@ -33,6 +35,12 @@ def create(call: Call) -> Any:
     if given["kind"] not in destinations.names():
         known = ", ".join(destinations.names())
         raise invalid("/kind", f"unknown destination; known: {known}")
+    destination = destinations.destination(given["kind"])
+    if not available(destination, call.hub.config):
+        needed = destination.needs.upper()
+        raise invalid("/kind", f"not available: this deployment has no {needed}")
+    if destination.ordered:
+        given.setdefault("ordering", "device")
     integration = Integration(
         id=new_id("int"), tenant=call.tenant, created_at=call.hub.now(), **given
     )
@@ -136,17 +144,55 @@ def _changed(call: Call, change: Callable[[Integration], Integration]) -> Integr
 def _check(call: Call, integration: Integration) -> None:
     """Refuse what the destination or the matcher does not understand."""
     destination = destinations.destination(integration.kind)
-    targets = call.hub.config.private_targets
+    settings = call.hub.config
     found = [
         FieldError(f"/config{pointer}", detail)
-        for pointer, detail in destination.check(integration.config, private_targets=targets)
+        for pointer, detail in destination.check(
+            integration.config, private_targets=settings.private_targets
+        )
     ]
+    if destination.roles and not found and _of_the_hub(integration.config, settings):
+        found.append(FieldError("/config/role_arn", "must be a role of an account of yours"))
+    if destination.ordered and integration.ordering != "device":
+        found.append(FieldError("/ordering", f"must be device for {integration.kind}"))
+    if destination.batches is None and integration.batch is not None:
+        found.append(FieldError("/batch", f"{integration.kind} takes one event at a time"))
+    found += _transform_problems(destination, integration.transform or {})
     found += [
         FieldError(f"/filter{pointer}", detail)
         for pointer, detail in matching.problems(integration.filter)
     ]
     if found:
         raise invalid_fields(found)
+
+
+def available(destination: Destination, settings: Config) -> bool:
+    """Say whether the deployment gives what destinations of a kind need."""
+    return not destination.needs or bool(getattr(settings, destination.needs))
+
+
+def _of_the_hub(config: Mapping[str, Any], settings: Config) -> bool:
+    role = arns.parsed(config.get(destinations.ROLE.name) or "")
+    return role is not None and role.account == settings.account
+
+
+def _transform_problems(
+    destination: Destination, transform: Mapping[str, Any]
+) -> Iterator[FieldError]:
+    """Yield what an integration's transform asks for and its destination or the hub does not understand."""
+    from chalicelib.model import projections, templates  # noqa: PLC0415 - few calls need them
+
+    takes = {*destination.texts, "timezone"} if destination.texts else {"jmespath"}
+    tests = {
+        "jmespath": projections.problem,
+        "template": templates.problem,
+        "subject": templates.problem,
+        "timezone": templates.zone_problem,
+    }
+    for name, value in transform.items():
+        detail = "is not for this kind of destination" if name not in takes else None
+        if value is not None and (detail := detail or tests[name](value)) is not None:
+            yield FieldError(f"/transform/{name}", detail)
 
 
 def _check_targets(call: Call, integration: Integration) -> None:
@@ -181,6 +227,13 @@ def _restored(
 def _masked(integration: Integration) -> dict[str, Any]:
     fields = destinations.destination(integration.kind).fields
     return destinations.masked(fields, integration.config)
+
+
+def _external_id(integration: Integration) -> str | None:
+    """Return what the trust policy of the integration's role must ask for, if it can have a role."""
+    if not destinations.destination(integration.kind).roles:
+        return None
+    return arns.external_id(integration.tenant, integration.id)
 
 
 def _place(integration: Integration) -> tuple[int, str]:
@@ -227,6 +280,9 @@ def _json(integration: Integration) -> dict[str, Any]:
         "ordering": integration.ordering,
         "concurrency": integration.concurrency,
         "rate_limit": dict(integration.rate_limit) if integration.rate_limit else None,
+        "transform": dict(integration.transform) if integration.transform else None,
+        "shadow": integration.shadow,
+        "external_id": _external_id(integration),
         "enabled": integration.enabled,
         "disabled": dict(integration.disabled) if integration.disabled else None,
         "public_key": _public_key(integration),

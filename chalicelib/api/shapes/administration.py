@@ -163,6 +163,9 @@ class Integration(Shape):
     ordering: Literal["none", "device"]
     concurrency: int
     rate_limit: RateLimit | None
+    transform: dict[str, Any] | None
+    shadow: bool
+    external_id: str | None
     enabled: bool
     disabled: Disabled | None
     public_key: str | None
@@ -269,6 +272,10 @@ class CatalogDestination(Shape):
     kind: str
     title: str
     fields: list[ConfigField]
+    available: bool
+    ordered: bool
+    max_records: int | None
+    templates: dict[str, str]
 
 
 class CatalogEventType(Shape):
