@@ -113,8 +113,9 @@ class Sender:
     def _exchange(self, request: Request, started: float) -> tuple[int, str | None, bytes]:
         target = permitted(request.url, self._private_targets)
         door = (*target[:3], request.certificate)
-        deadline = started + self._limits.total
-        connection = self._kept(door) or self._dial(target, started, request.certificate)
+        total = self._limits.total
+        deadline = started + (total if request.within is None else min(total, request.within))
+        connection = self._kept(door) or self._dial(target, started, deadline, request.certificate)
         connection.bound(deadline)
         try:
             connection.request(request.method, target.path, request.body, request.headers)
@@ -133,8 +134,10 @@ class Sender:
             connection.close()
         return response.status, response.headers.get("Retry-After"), content
 
-    def _dial(self, target: Target, started: float, certificate: Certificate | None) -> Connection:
-        until = started + min(self._limits.connect, self._limits.total)
+    def _dial(
+        self, target: Target, started: float, deadline: float, certificate: Certificate | None
+    ) -> Connection:
+        until = min(started + self._limits.connect, deadline)
         wait = until - time.monotonic()
         try:
             addresses = checked(target, self._private_targets, wait, self._resolve)

@@ -144,6 +144,17 @@ def test_the_checked_address_is_dialled_under_the_name(endpoint: Endpoint) -> No
     assert endpoint.requests[0].headers["host"] == f"hub.example:{endpoint.port}"
 
 
+def test_a_request_may_have_less_time_than_usual() -> None:
+    sender = Sender("loopback", Limits(total=60, connect=60))
+
+    with Endpoint() as endpoint:
+        endpoint.script = [lambda _, over: over.wait()]
+        outcome = sender(Request("POST", endpoint.url, {}, b"{}", within=0.2))
+
+    assert outcome.error == "timeout: no complete answer within 60 s"
+    assert outcome.latency_ms < 30_000
+
+
 def test_a_name_nobody_answers_for_ends_in_time() -> None:
     def silent(_host: str, _port: int, _seconds: float) -> Sequence[Address]:
         raise TimeoutError
