@@ -43,6 +43,7 @@ def parse(parameters: Sequence[Parameter], query: Mapping[str, Sequence[str]]) -
         if name not in known:
             names = ", ".join(sorted(known)) or "none"
             detail = f"{name[:100]!r} is no parameter of this route; it takes: {names}."
+            detail += _near(name, known)
             raise ProblemError("unknown-parameter", detail)
     return {name: _value(each, query.get(name, ())) for name, each in known.items()}
 
@@ -64,7 +65,16 @@ def check_vendors(values: Mapping[str, Any], known: Collection[str]) -> None:
         vendor, _, rest = metric.partition(".")
         if metric not in METRICS and not (rest and vendor in known):
             detail = f"{metric[:100]!r} is neither in GET /v1/catalog/metrics nor <vendor>.<path>."
+            detail += _near(metric, METRICS)
             raise ProblemError("unknown-metric", detail)
+
+
+def _near(text: str, known: Collection[str]) -> str:
+    """Return a hint at what was probably meant, if anything is near."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only mistakes need it
+
+    near = get_close_matches(text[:100], known, n=1)
+    return f" Did you mean {near[0]}?" if near else ""
 
 
 def _value(parameter: Parameter, texts: Sequence[str]) -> Any:
@@ -151,7 +161,13 @@ TO = Parameter("to", "End of the range (exclusive).", _moment, _MOMENT)
 RANGE = (FROM, TO)
 ORDER = _enum("order", "By time, ascending or descending.", "asc", "desc", default="asc")
 VENDOR = Parameter("vendor", "Of one of these vendors.", _text, many=True)
-METRIC = Parameter("metric", "One of these metrics.", _text, many=True)
+METRIC = Parameter(
+    "metric",
+    "One of these metrics: of the catalogue, or `<vendor>.<path>`.",
+    _text,
+    {"type": "string", "pattern": rf"^({'|'.join(METRICS)}|[a-z]+\..+)$"},
+    many=True,
+)
 DEVICE = Parameter("device", "Of one of these devices.", _text, many=True)
 TYPE = Parameter("type", "Of one of these types.", _text, many=True)
 TAG = Parameter("tag", "With one of these tags.", _text, many=True)

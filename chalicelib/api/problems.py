@@ -44,6 +44,11 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
+def type_of(slug: str) -> str:
+    """Return the ``type`` of a problem: where the hub itself explains it."""
+    return f"/problems/{slug}"
+
+
 class FieldError(NamedTuple):
     """One mistake in a body: where (a JSON pointer) and what."""
 
@@ -89,7 +94,7 @@ def response(problem: ProblemError) -> Response:
     """Return a problem as an answer."""
     kind = KINDS[problem.slug]
     value: dict[str, Any] = {
-        "type": f"/problems/{problem.slug}",
+        "type": type_of(problem.slug),
         "title": kind.title,
         "status": kind.status,
         "detail": problem.detail,

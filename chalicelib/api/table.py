@@ -246,6 +246,14 @@ ROUTES: tuple[Route, ...] = (
         "List CloudEvents types", returns="administration.CatalogEventType", listed=True,
     ),
     Route(
+        "GET", "/problems", None, "catalog.problems", "List kinds of problem",
+        returns="administration.CatalogProblem", listed=True,
+    ),
+    Route(
+        "GET", "/problems/{problem}", None, "catalog.problem", "Explain a kind of problem",
+        returns="administration.CatalogProblem",
+    ),
+    Route(
         "GET", "/v1/health", None, "catalog.health", "Say that the API answers",
         returns="administration.Health",
     ),
