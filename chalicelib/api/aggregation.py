@@ -61,7 +61,7 @@ class Row:
 
     bucket: Bucket
     series: Series
-    values: dict[str, Number | None]
+    numbers: dict[str, Number | None]
 
     @property
     def place(self) -> Place:
@@ -326,10 +326,10 @@ def _fill(
     fill: str, function: str, bucket: Bucket, earlier: Row | None, later: Row | None
 ) -> Number | None:
     """Return a function of an empty bucket."""
-    before = earlier.values[function] if earlier else None
+    before = earlier.numbers[function] if earlier else None
     if fill == "previous":
         return before
-    after = later.values[function] if later else None
+    after = later.numbers[function] if later else None
     if fill == "null" or earlier is None or later is None or before is None or after is None:
         return None
     start, end = earlier.bucket.start, later.bucket.start

@@ -136,5 +136,5 @@ def _as_json(row: Row, point: Point | None) -> dict[str, Any]:
         "attributes": attributes,
         "start": to_rfc3339(max(start, FIRST)),
         "end": to_rfc3339(min(end, LAST)),
-        "values": row.values,
+        "values": row.numbers,
     }
