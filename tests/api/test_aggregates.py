@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from chalicelib.aws import Hub
 from chalicelib.model.functions import FUNCTIONS
 from chalicelib.model.times import DAY, HOUR, MINUTE, from_rfc3339, hour_of, to_rfc3339
 from tests.support.examples import example
@@ -169,6 +171,29 @@ def test_pages_make_the_whole(tenant: Any, fill: str, order: str) -> None:
     rows = [row for page in pages for row in page]
     assert rows == (whole["data"] if order == "asc" else whole["data"][::-1])
     assert {len(page) for page in pages[:-1]} == {11}
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_a_page_that_would_take_too_long_ends_with_what_it_has(
+    tenant: Any, history: pd.DataFrame, order: str
+) -> None:
+    query = {
+        "frame": "1h", "functions": "p50", "timezone": "Europe/Berlin", "order": order, "limit": 500,
+        **span(START - DAY, START + 5 * DAY),
+    }  # fmt: skip
+    whole = tenant.get(PATH, **query)["data"]
+
+    def slow() -> int:
+        """Let every look at the clock take six seconds."""
+        tenant.clock.forward(6000)
+        return int(tenant.clock.now)
+
+    elsewhere = replace(tenant, hub=Hub(tenant.hub.config, tenant.aws.client, slow))
+    pages = elsewhere.pages(PATH, **query)
+
+    assert len(pages) > 3
+    assert [row for page in pages for row in page] == whole
+    assert len(whole) == len(of_pandas(history, "1h"))
 
 
 def test_a_page_begun_survives_what_comes_meanwhile(tenant: Any) -> None:

@@ -7,7 +7,6 @@ import random
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -197,7 +196,7 @@ def test_buckets_are_those_that_pandas_makes(zone: str, frame: str, fill: str) -
     points = drawn(random.Random(f"{zone}{frame}"), start, end)  # noqa: S311 - a sample
 
     asked = question(start, end, zone, frame, fill, points)
-    rows = list(Aggregation(asked, Memory(points).source).rows(100))
+    rows, _ = Aggregation(asked, Memory(points).source).page(10**6)
 
     check(rows, expected(points, start, end, zone, frame, fill))
 
@@ -228,12 +227,11 @@ def paged(asked: Question, source: Source, limit: int, *, descending: bool) -> l
     found: list[Row] = []
     after: Place | None = None
     while True:
-        rows = Aggregation(asked, source).rows(limit, descending=descending, after=after)
-        page = list(islice(rows, limit + 1))
-        found += page[:limit]
-        if len(page) <= limit:
+        page, after = Aggregation(asked, source).page(limit, descending=descending, after=after)
+        found += page
+        if after is None:
             return found
-        after = page[limit - 1].place
+        assert len(page) == limit
 
 
 @given(
@@ -253,11 +251,31 @@ def test_pages_of_any_size_and_order_make_the_whole(
         frame = "30m"  # a page for each of thousands of filled buckets shows nothing more
     asked = question(span[0], span[1], zone, frame, fill, points)
     source = Memory(points).source
-    whole = list(Aggregation(asked, source).rows(10**6))
+    whole, _ = Aggregation(asked, source).page(10**6)
 
     rows = paged(asked, source, limit if fill != "none" else limit // 40, descending=descending)
 
     assert rows == (whole[::-1] if descending else whole)
+
+
+@given(SPARSE, RANGES, ZONES, FRAMES_TRIED, st.sampled_from(["none", "linear"]), st.booleans())
+def test_pages_that_end_early_make_the_whole_too(
+    points: list[Point], span: list[int], zone: str, frame: str, fill: str, descending: bool
+) -> None:
+    frame = "6h" if FRAMES[frame] < HOUR and fill != "none" else frame
+    asked = question(span[0], span[1], zone, frame, fill, points)
+    source = Memory(points).source
+    whole, _ = Aggregation(asked, source).page(10**6)
+
+    found: list[Row] = []
+    after, pages = None, 0
+    while pages == 0 or after is not None:
+        page, after = Aggregation(asked, source).page(
+            10**6 if pages % 3 else 2, descending=descending, after=after, enough=lambda: True
+        )
+        found, pages = found + page, pages + 1
+
+    assert found == (whole[::-1] if descending else whole)
 
 
 @given(SPARSE, RANGES, ZONES, FRAMES_TRIED)
@@ -269,8 +287,8 @@ def test_cells_and_points_say_the_same_to_the_last_bit(
     plain = tuple(each for each in FUNCTIONS if not each.startswith("p"))
     source = Memory(inexact).source
 
-    by_points = Aggregation(asked, source).rows(1000)
-    by_cells = Aggregation(replace(asked, functions=plain), source).rows(1000)
+    by_points, _ = Aggregation(asked, source).page(1000)
+    by_cells, _ = Aggregation(replace(asked, functions=plain), source).page(1000)
 
     assert [{k: row.numbers[k] for k in plain} for row in by_points] == [
         r.numbers for r in by_cells
@@ -284,7 +302,7 @@ def test_points_are_counted_in_the_whole_range_however_far_was_read(
     start, end = span
     asked = question(start, end, zone, frame, "none", points)
     aggregation = Aggregation(asked, Memory(points).source)
-    list(islice(aggregation.rows(taken, descending=descending), taken))
+    aggregation.page(taken + 1, descending=descending)
 
     good = [series_of(p) for p in points if p.quality != "bad" and start <= p.at < end]
     assert aggregation.counts() == Counter(good) == aggregation.counts()
@@ -298,11 +316,11 @@ def test_a_page_reads_little_more_than_its_buckets(fill: str, descending: bool) 
     memory = Memory(points)
     half = Place(187 * DAY - HOUR, Series("temperature", ()))
 
-    rows = Aggregation(replace(asked, functions=("mean",)), memory.source).rows(
+    rows, _ = Aggregation(replace(asked, functions=("mean",)), memory.source).page(
         100, descending=descending, after=half
     )
 
-    assert len(list(islice(rows, 101))) == 101
+    assert len(rows) == 100
     assert sum(end - start for start, end in memory.spans) <= 104 * DAY
 
 
@@ -313,7 +331,7 @@ def test_what_was_read_for_a_page_is_not_read_again_for_its_completeness(descend
     memory = Memory(points)
     aggregation = Aggregation(replace(asked, functions=("mean",)), memory.source)
 
-    list(islice(aggregation.rows(100, descending=descending), 101))
+    aggregation.page(100, descending=descending)
     aggregation.counts()
 
     assert sum(end - start for start, end in memory.spans) == 9000 * HOUR
