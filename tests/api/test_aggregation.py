@@ -50,6 +50,7 @@ class Memory:
     def __init__(self, points: Collection[Point]) -> None:
         self.kept = sorted(points, key=lambda point: point.at)
         self.spans: list[tuple[int, int]] = []
+        self.whole: list[tuple[int, int]] = []
         self.source = Source(self._cells, self._points)
 
     def _points(self, metrics: Collection[str], start: int, end: int) -> Iterator[Point]:
@@ -58,6 +59,7 @@ class Memory:
 
     def _cells(self, metrics: Collection[str], start: int, end: int) -> Iterator[Cell]:
         assert start % CELL == end % CELL == 0
+        self.whole.append((start, end))
         return cells_of(self._points(metrics, start, end))
 
 
@@ -335,3 +337,43 @@ def test_what_was_read_for_a_page_is_not_read_again_for_its_completeness(descend
     aggregation.counts()
 
     assert sum(end - start for start, end in memory.spans) == 9000 * HOUR
+
+
+def test_cells_are_read_whole_but_where_a_border_cuts_them() -> None:
+    points = [Point("temperature", n * HOUR, n, "Cel", None, "good", {}) for n in range(100)]
+    plain = {
+        zone: replace(question(HOUR // 2, 2 * DAY, zone, "1d", "none", points), functions=("sum",))
+        for zone in ("Europe/Berlin", "Asia/Kathmandu")
+    }
+    memories = {zone: Memory(points) for zone in plain}
+
+    for zone, asked in plain.items():
+        Aggregation(asked, memories[zone].source).page(100)
+
+    midnights = [18 * HOUR, 42 * HOUR]  # a quarter past, in Kathmandu
+    assert memories["Europe/Berlin"].whole == [(HOUR, 48 * HOUR)]
+    assert memories["Asia/Kathmandu"].whole == [
+        (HOUR, midnights[0]),
+        (midnights[0] + HOUR, midnights[1]),
+        (midnights[1] + HOUR, 48 * HOUR),
+    ]
+
+
+def test_where_points_are_few_a_page_is_found_in_few_reads() -> None:
+    points = [Point("temperature", n * 100 * DAY, n, "Cel", None, "good", {}) for n in range(5)]
+    memory = Memory(points)
+    asked = question(0, 500 * DAY, "UTC", "1m", "none", points)
+
+    rows, _ = Aggregation(asked, memory.source).page(100)
+
+    assert len(rows) == 5
+    assert len(memory.spans) <= 20
+
+
+def test_the_row_before_a_page_holds_nothing_from_before_the_range() -> None:
+    points = [Point("temperature", n * HOUR // 4, n, "Cel", None, "good", {}) for n in (0, 3, 8)]
+    asked = question(HOUR // 2, 3 * HOUR, "UTC", "1h", "previous", points)
+
+    rows = paged(asked, Memory(points).source, 1, descending=True)
+
+    assert [row.numbers["first"] for row in rows] == [8, 3, 3]
