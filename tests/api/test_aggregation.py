@@ -371,9 +371,9 @@ def test_where_points_are_few_a_page_is_found_in_few_reads() -> None:
 
 
 def test_the_row_before_a_page_holds_nothing_from_before_the_range() -> None:
-    points = [Point("temperature", n * HOUR // 4, n, "Cel", None, "good", {}) for n in (0, 3, 8)]
-    asked = question(HOUR // 2, 3 * HOUR, "UTC", "1h", "previous", points)
+    points = [Point("temperature", n * HOUR // 4, n, "Cel", None, "good", {}) for n in (0, 3, 28)]
+    asked = question(HOUR // 2, 8 * HOUR, "UTC", "1h", "previous", points)
 
     rows = paged(asked, Memory(points).source, 1, descending=True)
 
-    assert [row.numbers["first"] for row in rows] == [8, 3, 3]
+    assert [row.numbers["first"] for row in rows] == [28, *[3] * 7]
