@@ -196,7 +196,8 @@ CASES = ("first", "next", "again")
 # By stage: AWS calls, write units, read units, SQS requests.
 Costs = tuple[tuple[float, ...], ...]
 ENTERED, STORED = (1, 0, 0, 1), (2, 1, 0, 0)
-REGISTERED, FOLDED, NOTHING = (3, 3, 2, 0), (2, 1, 2, 0), (0, 0, 0, 0)
+# The examples are years old, so their hours are to be summed up: the look for that is the fourth unit.
+REGISTERED, FOLDED, NOTHING = (3, 4, 2, 0), (2, 1, 2, 0), (0, 0, 0, 0)
 KNOWN: dict[str, Costs] = {
     "first": (ENTERED, STORED, REGISTERED),
     "next": (ENTERED, STORED, FOLDED),
@@ -205,7 +206,7 @@ KNOWN: dict[str, Costs] = {
 FIGURES: dict[str, dict[str, Costs]] = {
     "soundsensing": KNOWN,
     # The barrier is a child: its parent is looked for, and registered with it.
-    "viziosense": {**KNOWN, "first": (ENTERED, STORED, (5, 5, 3, 0))},
+    "viziosense": {**KNOWN, "first": (ENTERED, STORED, (5, 6, 3, 0))},
     "haltian": KNOWN,
     "lightelligence": KNOWN,
     "relayr": KNOWN,
