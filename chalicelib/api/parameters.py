@@ -8,9 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chalicelib.api.problems import ProblemError
+from chalicelib.model import functions
+from chalicelib.model.frames import FRAMES
 from chalicelib.model.metrics import METRICS
 from chalicelib.model.records import SEVERITIES
 from chalicelib.model.times import from_rfc3339
+from chalicelib.model.zones import zone_of
 
 LIMIT_DEFAULT = 100
 LIMIT_CAP = 500
@@ -118,6 +121,17 @@ def _boolean(text: str) -> bool:
     return text == "true"
 
 
+def _functions(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(text.split(",")))
+    if not set(names) <= set(functions.FUNCTIONS):
+        raise ValueError(f"send some of {','.join(functions.FUNCTIONS)}, with commas between them")
+    return names
+
+
+def _zone(text: str) -> str:
+    return zone_of(text).key
+
+
 def _one_of(*allowed: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in allowed:
@@ -150,6 +164,36 @@ FROM = Parameter("from", "First moment of the range (inclusive).", _moment, _MOM
 TO = Parameter("to", "End of the range (exclusive).", _moment, _MOMENT)
 RANGE = (FROM, TO)
 ORDER = _enum("order", "By time, ascending or descending.", "asc", "desc", default="asc")
+FRAME = _enum(
+    "frame",
+    "Length of a bucket: up to 1h elapsed time, longer ones by the clock on the wall.",
+    *FRAMES,
+)
+FUNCTIONS = Parameter(
+    "functions",
+    f"What to tell of a bucket, with commas between: {', '.join(functions.FUNCTIONS)}. "
+    "mean is the energy mean for dB[SPL]; stddev is the population's; diff of a counter (*_total) is the sum of its steps.",
+    _functions,
+    {"type": "string", "default": ",".join(functions.DEFAULT)},
+    default=functions.DEFAULT,
+)
+TIMEZONE = Parameter(
+    "timezone",
+    "IANA name of the time zone in which buckets begin.",
+    _zone,
+    {"type": "string", "default": "UTC"},
+    default="UTC",
+)
+FILL = _enum(
+    "fill",
+    "Rows for buckets without points: none, null, as the previous bucket, or linear between buckets. "
+    "Of the series that the device is known to have.",
+    "none",
+    "null",
+    "previous",
+    "linear",
+    default="none",
+)
 VENDOR = Parameter("vendor", "Of one of these vendors.", _text, many=True)
 METRIC = Parameter("metric", "One of these metrics.", _text, many=True)
 DEVICE = Parameter("device", "Of one of these devices.", _text, many=True)

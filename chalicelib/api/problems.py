@@ -29,6 +29,9 @@ KINDS: Mapping[str, Kind] = {
     "invalid-parameter": Kind(400, "Invalid parameter", "Send a value as documented."),
     "unknown-metric": Kind(400, "Unknown metric", "Choose one of GET /v1/catalog/metrics."),
     "reversed-range": Kind(400, "Reversed range", "Let `from` be before `to`."),
+    "too-many-buckets": Kind(
+        400, "Too many buckets", "Ask for a shorter range or for a longer frame."
+    ),
     "invalid-cursor": Kind(
         400, "Invalid cursor", "Send next_cursor as it came, with the same filters and order."
     ),

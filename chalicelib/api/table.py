@@ -35,6 +35,15 @@ ROUTES: tuple[Route, ...] = (
         returns="records.Measurement", listed=True,
     ),
     Route(
+        "GET", f"{_DEVICE}/measurements/aggregate", "read", "aggregates.aggregate",
+        "Sum up measurements of a device by buckets of time; a million buckets at most",
+        query=(
+            p.METRIC, p.FROM.needed(), p.TO.needed(), p.FRAME.needed(), p.FUNCTIONS, p.TIMEZONE,
+            p.FILL, p.ORDER, *p.PAGED,
+        ),
+        returns="aggregates.Aggregate",
+    ),
+    Route(
         "GET", "/v1/measurements/latest", "read", "measurements.latest",
         "Read the latest measurements of several devices",
         query=(p.DEVICE.needed(), p.METRIC), returns="records.Latest",

@@ -8,7 +8,7 @@ say the same to the last bit.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Any, NamedTuple, Protocol
@@ -99,6 +99,11 @@ def series_of(point: Point) -> Series:
     return Series(point.metric, point.discriminator)
 
 
+def number_of(value: Number) -> Number:
+    """Return a value as a number: a boolean is 0 or 1."""
+    return int(value) if isinstance(value, bool) else value
+
+
 def counts_up(metric: str) -> bool:
     """Say whether a metric is a counter: only its steps mean something, and it may start again at 0."""
     return metric.endswith("_total")
@@ -111,7 +116,7 @@ def step(earlier: Number, later: Number) -> Number:
 
 def summarize(metric: str, points: Sequence[Point]) -> Summary:
     """Sum up the points of one series in one cell (or a part of it), given in order of time."""
-    values = [_number(point.value) for point in points]
+    values = [number_of(point.value) for point in points]
     total: Number = 0
     for value in values:  # not sum(): from Python 3.12 on it rounds otherwise
         total += value
@@ -158,19 +163,18 @@ def join(earlier: Summary, later: Summary) -> Summary:
     )
 
 
-def cells_of(points: Iterable[Point]) -> Iterator[Cell]:
-    """Yield the cells of points that come in order of time; bad ones are left out."""
+def cells_of(points: Iterable[Point], cut: Callable[[int], Any] = lambda _: None) -> Iterator[Cell]:
+    """Yield the cells of points that come in order of time; bad points are left out.
+
+    A cell within which ``cut`` (of a moment) changes comes in parts.
+    """
     good = (point for point in points if point.quality != "bad")
-    for start, within in groupby(good, key=lambda point: point.at - point.at % CELL):
+    for (start, _), within in groupby(good, lambda each: (each.at - each.at % CELL, cut(each.at))):
         found: dict[Series, list[Point]] = {}
         for point in within:
             found.setdefault(series_of(point), []).append(point)
         for series in sorted(found):
             yield Cell(series, start, summarize(series.metric, found[series]))
-
-
-def _number(value: Number) -> Number:
-    return int(value) if isinstance(value, bool) else value
 
 
 def _energy(metric: str, points: Sequence[Point]) -> float | None:

@@ -1,0 +1,20 @@
+"""Time zones by their IANA names."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from zoneinfo import ZoneInfo
+
+
+@cache
+def zone_names() -> frozenset[str]:
+    """Return every name.  What else a machine keeps beside its zones (``posixrules``) is none."""
+    return frozenset(resources.files("tzdata").joinpath("zones").read_text("utf-8").split())
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """Return a time zone.  Raises ``ValueError`` for what is no name of one."""
+    if name not in zone_names():
+        raise ValueError("unknown time zone: an IANA name, such as Europe/Berlin")
+    return ZoneInfo(name)
