@@ -325,7 +325,7 @@ def test_a_long_day_is_summed_up_in_several_steps(world: World) -> None:
     world.aws.clock.forward(2 * QUIET)
     steps = 0
     while world.stale():
-        keeping.catch_up(world.table, "ten", DEVICE, keeping.Allowance(1200))
+        keeping.catch_up(world.table, "ten", DEVICE, keeping.Allowance(1200 + 3 * 20))
         told = world.check(TODAY - DAY, TODAY)
         steps += 1
     world.without_segments()

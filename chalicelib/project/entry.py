@@ -113,7 +113,7 @@ def _device(table: Table, pk: str, changes: list[_Change], allowance: rollups.Al
     state = fold(table, tenant, device_id, heard, gone, touched) if heard or gone else State()
     for key, at in conditions.items():
         alerts.refold(table, tenant, device_id, key, at)
-    if allowance.points > 0 and state.stale.due(device_id, table.hub.now()):
+    if allowance.work > 0 and state.stale.due(device_id, table.hub.now()):
         _roll_up(table, tenant, device_id, allowance)
 
 

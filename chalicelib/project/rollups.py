@@ -8,16 +8,16 @@ from chalicelib.model.state import State
 from chalicelib.store import devices, rollups
 from chalicelib.store.table import Table
 
-_POINTS = 200_000
+_WORK = 200_000
 _A_DAY = 5_000
-"""What the calls for one day cost, in points."""
+"""The calls for one day are as much work as reading so many points."""
 
 
 @dataclass(slots=True)
 class Allowance:
-    """How many points one invocation may still read for rollups: about a second's work at first."""
+    """The work that one invocation may still do for rollups, in points read: about a second at first."""
 
-    points: int = _POINTS
+    work: int = _WORK
 
 
 def catch_up(table: Table, tenant: str, device_id: str, allowance: Allowance) -> State:
@@ -29,11 +29,11 @@ def catch_up(table: Table, tenant: str, device_id: str, allowance: Allowance) ->
     device, _ = devices.load_device(table, tenant, device_id)
     state, item = devices.load_state(table, tenant, device_id)
     for day in state.stale.due(device_id, table.hub.now()):
-        if device is None or allowance.points <= 0:
+        if device is None or allowance.work <= 0:
             break
         hours = state.stale.hours(day)
-        rebuilt = rollups.rebuild(table, tenant, device, day, hours, most=allowance.points)
-        allowance.points -= max(rebuilt.points, _A_DAY)
+        rebuilt = rollups.rebuild(table, tenant, device, day, hours, most=allowance.work)
+        allowance.work -= max(rebuilt.work, _A_DAY)
         state.stale.leave(day, rebuilt.left)
     devices.save_state(table, tenant, device_id, state, item)
     return state

@@ -39,7 +39,7 @@ def _look(
         # The state first: a crash between the two leaves the device due, and the next sweep ends it.
         state.silent()
         devices.save_state(table, tenant, device_id, state, state_item)
-    if allowance.points > 0 and state.stale.due(device_id, now):
+    if allowance.work > 0 and state.stale.due(device_id, now):
         state = rollups.catch_up(table, tenant, device_id, allowance)
     changed = device.presence != state.presence
     device.presence = state.presence

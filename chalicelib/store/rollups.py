@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from chalicelib.model.assembly import Point
-from chalicelib.model.stale import ALL_HOURS
+from chalicelib.model.stale import ALL_HOURS, Stale
 from chalicelib.model.state import Device
 from chalicelib.model.summaries import CELL, Cell, Series, Summary, cells_of
 from chalicelib.model.times import DAY, HOUR, hour_of
@@ -22,30 +22,40 @@ from chalicelib.store.table import Plain, Table, pack, unpack
 
 _ROOM = 300 * 1024
 """Bytes of packed data: an item holds 400 KB.  A day that has more is read from its segments."""
+_PAYLOAD = 20
+"""To read a payload's segment is as much work as to read so many points."""
 _FIRST_READ, _LARGEST_READ = 8, 128
 """Days of a query: few at first, more as more are wanted."""
 
 
 class Rebuilt(NamedTuple):
-    """What came of summing up a day: the hours that are still to be done, and how many points were read."""
+    """What came of summing up a day: the hours that are still to be done (as bits), and the work it was."""
 
     left: int
-    points: int
+    work: int
 
 
 def cells(
-    table: Table, tenant: str, device: Device, metrics: Collection[str], *, start: int, end: int
+    table: Table,
+    tenant: str,
+    device: Device,
+    metrics: Collection[str],
+    *,
+    start: int,
+    end: int,
+    stale: Stale | None = None,
 ) -> Iterator[Cell]:
     """Yield the cells of some metrics from ``start`` until before ``end`` (ms), both borders of cells.
 
-    They are the cells of the points, read from rollups where there are any.
+    They are the cells of the points, read from rollups where there are any.  ``stale`` is the device's, where
+    the caller has read its state already.
     """
     reached = start
     wanted = frozenset(metrics) & device.metrics.keys()
-    for item, stale in _days(table, tenant, device.id, start, end):
+    for item, left in _days(table, tenant, device.id, start, end, stale):
         covered, found = _unpacked(item)
         midnight = keys.rolled_day(item["sk"]) * DAY
-        for first, last in _runs(covered & ~stale):
+        for first, last in _runs(covered & ~left):
             low, high = max(midnight + first * HOUR, reached), min(midnight + last * HOUR, end)
             if low >= high:
                 continue
@@ -64,8 +74,8 @@ def rebuild(
 ) -> Rebuilt:
     """Sum up the stale hours of a day (as bits), and those that its rollup never told.
 
-    Stops after the hour in which ``most`` points have been read.  Raises ``ConflictError`` if somebody else
-    sums up the same day: what he reads is as new as what we read, or newer.
+    Stops after the hour in which the work reached ``most``: a point is 1, a payload 20.  Raises
+    ``ConflictError`` if somebody else sums up the same day: what he read is as new as what we read, or newer.
     """
     key = keys.rollup(tenant, device.id, day)
     read = table.get(key)  # before the segments: who has read them earlier must not write later
@@ -79,7 +89,7 @@ def rebuild(
     left = wanted >> whole << whole
     done = wanted & ~left
     if standing is None and not fresh and not left:
-        return Rebuilt(0, taken.count)  # of a day without points there is no rollup
+        return Rebuilt(0, taken.work)  # of a day without points there is no rollup
     same = [cell for cell in kept if not done >> _hour(cell.start) & 1]
     data = _packed(covered | done, sorted([*same, *fresh], key=lambda c: (c.start, c.series)))
     item: Plain = {"d": data}
@@ -89,26 +99,29 @@ def rebuild(
         item["expires_at"] = min(known, default=None)
     if read is None or any(read.get(name) != value for name, value in item.items()):
         table.replace(key, item, read)
-    return Rebuilt(left, taken.count)
+    return Rebuilt(left, taken.work)
 
 
 class _Taken:
-    """Points on their way, counted, and the earliest arrival among them."""
+    """Points on their way, their work counted, and the earliest arrival among them."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.work = 0
         self.oldest: int | None = None
         self.ended: int | None = None
         """The hour that was not begun any more."""
 
     def points(self, found: Iterable[Reading], most: int) -> Iterator[Point]:
-        hour = None
+        hour, receipt = None, ""
         for reading in found:
-            if self.count >= most and hour_of(reading.point.at) != hour:
+            if self.work >= most and hour_of(reading.point.at) != hour:
                 self.ended = hour_of(reading.point.at)
                 return
             hour = hour_of(reading.point.at)
-            self.count += 1
+            self.work += 1
+            if reading.source.receipt_id != receipt:
+                receipt = reading.source.receipt_id
+                self.work += _PAYLOAD
             arrival = reading.source.received_at
             self.oldest = arrival if self.oldest is None else min(self.oldest, arrival)
             yield reading.point
@@ -130,21 +143,22 @@ def _stale_points(
 
 
 def _days(
-    table: Table, tenant: str, device_id: str, start: int, end: int
+    table: Table, tenant: str, device_id: str, start: int, end: int, stale: Stale | None
 ) -> Iterator[tuple[Plain, int]]:
     """Yield the rollups of a range, each with its hours that do not count (as bits)."""
     low, high = start // DAY, min((end - 1) // DAY, table.hub.now() // DAY - 1)
     if low > high:
         return  # a day that is not over has none
     # The state before the rollups: an hour that becomes stale in between is as it was just now.
-    state, _ = devices.load_state(table, tenant, device_id)
+    if stale is None:
+        stale = devices.load_state(table, tenant, device_id)[0].stale
     first, last = keys.rollup(tenant, device_id, low), keys.rollup(tenant, device_id, high)
     after, size = None, _FIRST_READ
     while True:
         items, after = table.query(first.pk, first.sk, last.sk, limit=size, after=after)
         for item in items:
             if not _expired(table, item):
-                yield item, state.stale.hours(keys.rolled_day(item["sk"]))
+                yield item, stale.hours(keys.rolled_day(item["sk"]))
         if after is None:
             return
         size = min(2 * size, _LARGEST_READ)

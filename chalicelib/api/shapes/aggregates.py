@@ -27,7 +27,7 @@ class Aggregate(Shape):
 
     data: list[AggregateBucket]
     next_cursor: str | None
-    unit: str | None | dict[str, str | None] = Field(
+    unit: str | dict[str, str | None] | None = Field(
         description="The metric's unit; of several metrics, each one's."
     )
     completeness: dict[str, float | None] = Field(
