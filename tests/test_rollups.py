@@ -75,9 +75,7 @@ class World:
         for _ in range(100):
             self.aws.clock.forward(2 * QUIET)
             silence.sweep(self.hub)
-            if not devices.load_state(self.table, "ten", DEVICE)[0].stale.due(
-                DEVICE, self.aws.clock()
-            ):
+            if not any(day + DAY + 6 * HOUR <= self.aws.clock() for day in self.stale()):
                 return
         raise AssertionError("there is always something to sum up")
 
@@ -233,6 +231,20 @@ def test_a_day_of_which_nothing_is_left_says_nothing(world: World) -> None:
     world.settle()
 
     assert len(world.check(TODAY - 3 * DAY, TODAY)) == 1
+
+
+def test_a_device_that_always_speaks_late_is_summed_up_once_an_hour(world: World) -> None:
+    for minute in range(0, 6 * 60, 2):
+        world.say(point(TODAY - DAY + minute * MINUTE), name=f"{minute}")
+        world.project()
+        world.check(TODAY - DAY, TODAY)
+        world.aws.clock.forward(2 * MINUTE)
+        silence.sweep(world.hub)
+    world.settle()
+
+    writes = Counter(each["dynamodb"]["Keys"]["sk"]["S"] for each in world.aws.dynamodb.stream)
+    assert [writes[sk] for sk in world.rolled()] == [7]
+    assert writes[keys.DEVICE] <= 3 * 7 + 1
 
 
 def test_only_the_hours_that_changed_are_read_again(world: World) -> None:
@@ -487,7 +499,7 @@ class Schedule:
             "project": project.run,
             "sweep": lambda _, hub: {"offline": silence.sweep(hub)},
         }
-        self.simulation = Simulation(seed, handlers, crash=crash)  # type: ignore[arg-type]
+        self.simulation = Simulation(seed, handlers, crash=crash)
         self.simulation.clock.now = TODAY + 12 * HOUR
         self.table = table_of(self.simulation.hub)
         connections.save(self.table, Connection("con_relayr", "ten", "relayr", "x", 1))
@@ -509,6 +521,7 @@ class Schedule:
             self._let_pass()
         self._withdraw()
         while devices.load_state(self.table, "ten", DEVICE)[0].stale.days:
+            self.simulation.clock.forward(HOUR)
             self._let_pass()
 
     def _let_pass(self) -> None:

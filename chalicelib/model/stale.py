@@ -1,8 +1,8 @@
 """Stale hours: which hours of a device's history its rollups do not tell, or no longer tell rightly.
 
 Project notes the hour of every segment that came, changed or went; whoever sums the hour up again takes it
-off.  A day is summed up once it is over, and once nothing of it has changed for a while: a thousand late
-payloads make one summing up, not a thousand.
+off.  A day is summed up once it is over and nothing of it has changed for a while: a thousand late payloads
+make one summing up, not a thousand.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ class Stale:
             known, touched = self.days.get(day, (0, at))
             self.days[day] = known | 1 << rest // HOUR, max(touched, at)
 
-    def leave(self, day: int, hours: int) -> None:
-        """Let only these hours of a day be stale still."""
+    def leave(self, day: int, hours: int, until: int = 0) -> None:
+        """Let only these hours of a day be stale still, and let them wait until a moment (ms)."""
         if hours:
-            self.days[day] = hours, self.days[day][1]
+            self.days[day] = hours, max(self.days[day][1], until - QUIET)
         else:
             del self.days[day]
 
@@ -76,7 +76,7 @@ class Stale:
         A talking device brings up by itself what ends with the day; only what came late waits for a look.
         """
         moments = [
-            due + QUIET
+            due
             for day in self.days
             if (due := self._due_at(day, device_id)) > _over_at(day, device_id) or not talking
         ]

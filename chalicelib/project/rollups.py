@@ -34,6 +34,6 @@ def catch_up(table: Table, tenant: str, device_id: str, allowance: Allowance) ->
         hours = state.stale.hours(day)
         rebuilt = rollups.rebuild(table, tenant, device, day, hours, most=allowance.work)
         allowance.work -= max(rebuilt.work, _A_DAY)
-        state.stale.leave(day, rebuilt.left)
+        state.stale.leave(day, rebuilt.left, rebuilt.wait_until)
     devices.save_state(table, tenant, device_id, state, item)
     return state

@@ -24,15 +24,18 @@ _ROOM = 300 * 1024
 """Bytes of packed data: an item holds 400 KB.  A day that has more is read from its segments."""
 _PAYLOAD = 20
 """To read a payload's segment is as much work as to read so many points."""
+_AGAIN = HOUR
+"""Milliseconds between two summings up of a day."""
 _FIRST_READ, _LARGEST_READ = 8, 128
 """Days of a query: few at first, more as more are wanted."""
 
 
 class Rebuilt(NamedTuple):
-    """What came of summing up a day: the hours that are still to be done (as bits), and the work it was."""
+    """What came of summing up a day: the hours still to be done (as bits), not before when, and the work."""
 
     left: int
     work: int
+    wait_until: int = 0
 
 
 def cells(
@@ -74,13 +77,17 @@ def rebuild(
 ) -> Rebuilt:
     """Sum up the stale hours of a day (as bits), and those that its rollup never told.
 
-    Stops after the hour in which the work reached ``most``: a point is 1, a payload 20.  Raises
-    ``ConflictError`` if somebody else sums up the same day: what he read is as new as what we read, or newer.
+    Stops after the hour in which the work reached ``most``: a point is 1, a payload 20.  What was summed up
+    within the last hour waits, so that a device that always speaks late is not summed up with every word.
+    Raises ``ConflictError`` if somebody else sums up the same day: he read what we read, or newer.
     """
     key = keys.rollup(tenant, device.id, day)
     read = table.get(key)  # before the segments: who has read them earlier must not write later
     standing = read if read is not None and not _expired(table, read) else None
     covered, kept = _unpacked(standing) if standing else (0, [])
+    now = table.hub.now()
+    if standing is not None and covered == ALL_HOURS and now < standing["m"] + _AGAIN:
+        return Rebuilt(hours, 0, standing["m"] + _AGAIN)
     wanted = hours | ALL_HOURS & ~covered
     taken = _Taken()
     found = _stale_points(table, tenant, device, day, wanted)
@@ -98,7 +105,7 @@ def rebuild(
         known = [each for each in (ends, (standing or {}).get("expires_at")) if each is not None]
         item["expires_at"] = min(known, default=None)
     if read is None or any(read.get(name) != value for name, value in item.items()):
-        table.replace(key, item, read)
+        table.replace(key, {**item, "m": now}, read)
     return Rebuilt(left, taken.work)
 
 

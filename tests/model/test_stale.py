@@ -129,7 +129,7 @@ def test_devices_do_not_sum_up_all_at_once() -> None:
 def test_a_talking_device_is_looked_at_only_for_what_came_late() -> None:
     assert stale(0).look_at("relayr:d1", talking=True) is None
     assert stale(0).look_at("relayr:d1", talking=False) is not None
-    assert stale(0, -72).look_at("relayr:d1", talking=True) == NOW + 2 * QUIET
+    assert stale(0, -72).look_at("relayr:d1", talking=True) == NOW + QUIET
 
 
 def test_what_is_done_is_taken_off() -> None:
@@ -139,3 +139,12 @@ def test_what_is_done_is_taken_off() -> None:
     found.leave(TODAY - 1, 0)
 
     assert found.days == {TODAY: (0b10, NOW)}
+
+
+def test_what_is_left_may_have_to_wait() -> None:
+    found = stale(-72)
+
+    found.leave(TODAY - 3, 1, NOW + HOUR)
+
+    assert found.due("relayr:d1", NOW + HOUR - 1) == []
+    assert found.due("relayr:d1", NOW + HOUR) == [TODAY - 3]
