@@ -31,6 +31,10 @@ from chalicelib.model.summaries import (
 
 _FURTHER = 4
 """What is looked for beyond a page is looked for in stretches that grow so."""
+_BEGUN, _MANY = 8, 10_000
+"""Where all points are read: buckets of the first stretch, and points after which they do not grow."""
+_NONE = Series("", ())
+"""It comes before every series."""
 
 
 class Points(Protocol):
@@ -61,7 +65,7 @@ class Row:
 
     bucket: Bucket
     series: Series
-    values: dict[str, Number | None]
+    numbers: dict[str, Number | None]
 
     @property
     def place(self) -> Place:
@@ -86,6 +90,7 @@ class Question:
 
 
 _Summaries = dict[Place, Summary]
+_Values = dict[Place, list[Number]]
 
 
 @dataclass(slots=True)
@@ -97,23 +102,44 @@ class Aggregation:
     _counts: dict[Series, int] = field(default_factory=dict)
     _rest: Bucket = field(init=False)
     """The part of the range whose points were not counted yet."""
+    _dense: bool = False
+    """Whether the stretch read last held so many points that the next one had better not be longer."""
 
     def __post_init__(self) -> None:
         self._rest = Bucket(self.question.start, self.question.end)
 
-    def rows(
-        self, wanted: int, *, descending: bool = False, after: Place | None = None
-    ) -> Iterator[Row]:
-        """Yield the rows behind a place, in order; about ``wanted`` of them will be taken."""
-        for stretch in self._stretches(wanted, after, descending=descending):
+    def page(
+        self,
+        limit: int,
+        *,
+        descending: bool = False,
+        after: Place | None = None,
+        enough: Callable[[], bool] = lambda: False,
+    ) -> tuple[list[Row], Place | None]:
+        """Return the rows behind a place, in order, and the place behind which the next page begins.
+
+        They are fewer than ``limit`` where no more are left, or ``enough`` says that reading them took
+        too long.
+        """
+        rows: list[Row] = []
+        for stretch in self._stretches(limit, after, descending=descending):
             summaries, values = self._read(stretch, self.question.metrics)
             if after is None:
                 self._note(stretch, summaries)
-            rows = self._answered(stretch, summaries, values)
-            rows += self._filled(stretch, rows)
-            for row in sorted(rows, key=lambda row: row.place, reverse=descending):
-                if after is None or (row.place < after if descending else row.place > after):
-                    yield row
+            self._dense = sum(map(len, values.values())) > _MANY
+            found = self._answered(stretch, summaries, values)
+            found += self._filled(stretch, found)
+            rows += [
+                row
+                for row in sorted(found, key=lambda row: row.place, reverse=descending)
+                if after is None or (row.place < after if descending else row.place > after)
+            ]
+            if len(rows) > limit:
+                return rows[:limit], rows[limit - 1].place
+            border = stretch.start if descending else stretch.end
+            if self.question.start < border < self.question.end and enough():
+                return rows, Place(border, _NONE)
+        return rows, None
 
     def counts(self) -> dict[Series, int]:
         """Return how many points each series has in the whole range, reading what was not read yet."""
@@ -124,14 +150,16 @@ class Aggregation:
 
     # --- how far is read ---------------------------------------------------------------------------
 
-    def _stretches(self, wanted: int, after: Place | None, *, descending: bool) -> Iterator[Bucket]:
+    def _stretches(self, limit: int, after: Place | None, *, descending: bool) -> Iterator[Bucket]:
         asked, buckets = self.question, self.question.buckets
         low, high = asked.start, asked.end
         if after is not None:
             begun = buckets.holding(after.start)
             low, high = (low, min(begun.end, high)) if descending else (max(begun.start, low), high)
         # The bucket in which the page begins may hold nothing more.
-        size = wanted // max(len(asked.filled), 1) + 2
+        size = limit // max(len(asked.filled), 1) + 2
+        if self._wants_values:
+            size = min(size, _BEGUN)
         while low < high:
             if descending:
                 border = max(buckets.backward(buckets.holding(high - 1).end, size), low)
@@ -141,7 +169,7 @@ class Aggregation:
                 border = min(buckets.forward(buckets.holding(low).start, size), high)
                 yield Bucket(low, border)
                 low = border
-            size *= 2
+            size *= 1 if self._dense else 2
 
     def _note(self, stretch: Bucket, summaries: _Summaries) -> None:
         """Count what was read from an end of the range on, so that it is read once."""
@@ -156,12 +184,10 @@ class Aggregation:
 
     # --- what is read ------------------------------------------------------------------------------
 
-    def _read(
-        self, stretch: Bucket, metrics: Collection[str]
-    ) -> tuple[_Summaries, dict[Place, list[Number]]]:
+    def _read(self, stretch: Bucket, metrics: Collection[str]) -> tuple[_Summaries, _Values]:
         """Return what the buckets of a stretch hold: summaries, and for percentiles all values."""
-        values: dict[Place, list[Number]] = {}
-        if PERCENTILES.keys().isdisjoint(self.question.functions):
+        values: _Values = {}
+        if not self._wants_values:
             cells = self._cells(stretch, metrics, self._bucket)
         else:
             points = [p for p in self.source.points(metrics, *stretch) if p.quality != "bad"]
@@ -194,14 +220,16 @@ class Aggregation:
             else:
                 yield from cells_of(self.source.points(metrics, low, high), cut or _uncut)
 
+    @property
+    def _wants_values(self) -> bool:
+        return not PERCENTILES.keys().isdisjoint(self.question.functions)
+
     def _bucket(self, moment: int) -> int:
         return self.question.buckets.holding(moment).start
 
     # --- what it says ------------------------------------------------------------------------------
 
-    def _answered(
-        self, stretch: Bucket, summaries: _Summaries, values: dict[Place, list[Number]]
-    ) -> list[Row]:
+    def _answered(self, stretch: Bucket, summaries: _Summaries, values: _Values) -> list[Row]:
         """Return the rows of the buckets that hold points."""
         asked = self.question
         steps = (
@@ -326,10 +354,10 @@ def _fill(
     fill: str, function: str, bucket: Bucket, earlier: Row | None, later: Row | None
 ) -> Number | None:
     """Return a function of an empty bucket."""
-    before = earlier.values[function] if earlier else None
+    before = earlier.numbers[function] if earlier else None
     if fill == "previous":
         return before
-    after = later.values[function] if later else None
+    after = later.numbers[function] if later else None
     if fill == "null" or earlier is None or later is None or before is None or after is None:
         return None
     start, end = earlier.bucket.start, later.bucket.start

@@ -172,7 +172,8 @@ FRAME = _enum(
 FUNCTIONS = Parameter(
     "functions",
     f"What to tell of a bucket, with commas between: {', '.join(functions.FUNCTIONS)}. "
-    "mean is the energy mean for dB[SPL]; stddev is the population's; diff of a counter (*_total) is the sum of its steps.",
+    "mean is the energy mean for dB[SPL]; stddev is the population's; "
+    "diff of a counter (*_total) is the sum of its steps.",
     _functions,
     {"type": "string", "default": ",".join(functions.DEFAULT)},
     default=functions.DEFAULT,

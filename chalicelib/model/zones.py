@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib import resources
 from zoneinfo import ZoneInfo
 
 
 @cache
 def zone_names() -> frozenset[str]:
     """Return every name.  What else a machine keeps beside its zones (``posixrules``) is none."""
+    from importlib import resources  # noqa: PLC0415 - few calls name a zone
+
     return frozenset(resources.files("tzdata").joinpath("zones").read_text("utf-8").split())
 
 

@@ -23,6 +23,8 @@ from chalicelib.store import devices, series
 from chalicelib.store.rollups import cells
 
 BUCKETS_LIMIT = 1_000_000
+_PATIENCE = 10_000
+"""Milliseconds after which a page ends with what it has."""
 _LOOKED_AT = 500
 """Readings by which an interval is learned."""
 
@@ -51,17 +53,17 @@ def aggregate(call: Call) -> Any:
         tuple(sorted(each for each in known if each.metric in metrics)),
     )
     aggregation = Aggregation(question, _source(call, device, state))
-    found = aggregation.rows(
+    deadline = call.hub.now() + _PATIENCE
+    rows, reached = aggregation.page(
         call.limit,
         descending=call.query["order"] == "desc",
         after=Place(place[0], Series.of(place[1])) if place else None,
+        enough=lambda: call.hub.now() > deadline,
     )
-    rows = list(islice(found, call.limit + 1))
-    page = rows[: call.limit]
     if shares is None:
         shares = _completeness(call, device, state, aggregation)
-    after = (*page[-1].place, shares) if len(rows) > call.limit else None
-    shown = [_as_json(row, known.get(row.series)) for row in page]
+    after = None if reached is None else (*reached, shares)
+    shown = [_as_json(row, known.get(row.series)) for row in rows]
     return call.page(shown, after) | _about(device, shares)
 
 
@@ -138,5 +140,5 @@ def _as_json(row: Row, point: Point | None) -> dict[str, Any]:
         "attributes": attributes,
         "start": to_rfc3339(max(start, FIRST)),
         "end": to_rfc3339(min(end, LAST)),
-        "values": row.values,
+        "values": row.numbers,
     }

@@ -32,8 +32,9 @@ class Aggregate(Shape):
     )
     completeness: dict[str, float | None] = Field(
         description=(
-            "By metric: distinct readings of the whole range (of the fullest series, where attributes set several apart),"
-            " divided by those due up to now, at most 1. Due is one every `expected_interval_seconds`, else one in the"
-            " interval at which the metric steadily came lately; null where neither is known."
+            "By metric: distinct readings of the whole range, divided by those due up to now, at most 1. "
+            "Due is one every `expected_interval_seconds`, else one in the interval at which the metric "
+            "steadily came lately; null where neither is known. Where attributes set several series apart, "
+            "the fullest one counts."
         )
     )
