@@ -399,11 +399,11 @@ def test_who_has_read_the_segments_earlier_does_not_write_later() -> None:
         world.say(point(TODAY - DAY + MINUTE), name="late")
         world.project()
         world.aws.clock.forward(2 * QUIET)
-        keeping.catch_up(world.table, "ten", DEVICE, keeping.Allowance())
+        keeping.catch_up(world.table, "ten", DEVICE, keeping.Allowance(keeping.A_BATCH))
 
     faults.act = overtake
     with pytest.raises(ConflictError):
-        keeping.catch_up(world.table, "ten", DEVICE, keeping.Allowance())
+        keeping.catch_up(world.table, "ten", DEVICE, keeping.Allowance(keeping.A_BATCH))
 
     assert world.stale() == {}
     assert world.check(TODAY - DAY, TODAY)[0].summary.count == 2
@@ -417,7 +417,7 @@ def test_what_comes_while_a_day_is_summed_up_makes_it_stale_again() -> None:
     world.aws.clock.forward(2 * QUIET)
     faults.act = lambda: world.say(point(TODAY - DAY + MINUTE), name="late")
 
-    keeping.catch_up(world.table, "ten", DEVICE, keeping.Allowance())
+    keeping.catch_up(world.table, "ten", DEVICE, keeping.Allowance(keeping.A_BATCH))
     world.project()
 
     assert world.check(TODAY - DAY, TODAY)[0].summary.count == 2

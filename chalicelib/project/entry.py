@@ -33,7 +33,7 @@ def run(event: dict[str, Any], hub: aws.Hub | None = None) -> dict[str, Any]:
     """Process a stream event.  Returns the first change that failed: the mapping retries from there."""
     table = table_of(hub or aws.hub())
     devices: dict[str, list[_Change]] = {}
-    allowance = rollups.Allowance()
+    allowance = rollups.Allowance(rollups.A_BATCH)
     failed: list[str] = []
     for record in event["Records"]:
         if _is_profile(record):

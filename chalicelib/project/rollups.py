@@ -8,16 +8,17 @@ from chalicelib.model.state import State
 from chalicelib.store import devices, rollups
 from chalicelib.store.table import Table
 
-_WORK = 200_000
-_A_DAY = 5_000
+A_BATCH, A_SWEEP = 60_000, 300_000
+"""Points that a batch of the stream, and a sweep, may read for rollups: half a second, three seconds."""
+_A_DAY = 2_000
 """The calls for one day are as much work as reading so many points."""
 
 
 @dataclass(slots=True)
 class Allowance:
-    """The work that one invocation may still do for rollups, in points read: about a second at first."""
+    """The work that one invocation may still do for rollups, in points read."""
 
-    work: int = _WORK
+    work: int
 
 
 def catch_up(table: Table, tenant: str, device_id: str, allowance: Allowance) -> State:

@@ -18,7 +18,7 @@ def sweep(hub: aws.Hub | None = None) -> int:
     table = table_of(hub or aws.hub())
     now = table.hub.now()
     gone = 0
-    allowance = rollups.Allowance()
+    allowance = rollups.Allowance(rollups.A_SWEEP)
     for tenant, device_id in devices.due_for_silence(table, now):
         try:
             gone += _look(table, tenant, device_id, now, allowance)

@@ -129,8 +129,8 @@ class _Taken:
             if reading.source.receipt_id != receipt:
                 receipt = reading.source.receipt_id
                 self.work += _PAYLOAD
-            arrival = reading.source.received_at
-            self.oldest = arrival if self.oldest is None else min(self.oldest, arrival)
+                arrival = reading.source.received_at
+                self.oldest = arrival if self.oldest is None else min(self.oldest, arrival)
             yield reading.point
 
 

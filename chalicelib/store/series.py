@@ -239,11 +239,12 @@ def _merged(
 
 def _take(waiting: dict[Position, _Found], item: Plain, metrics: frozenset[str]) -> None:
     source = said.provenance_of(item)
+    received_at = source.received_at  # read from the receipt each time
     for number, point in enumerate(said.segment_of(item).points):
         if point.metric not in metrics:
             continue
         reading = Reading(point, source)
-        rank = (source.received_at, item["sk"], number)
-        known = waiting.get(reading.position)
+        rank, position = (received_at, item["sk"], number), reading.position
+        known = waiting.get(position)
         if known is None or known[0] < rank:
-            waiting[reading.position] = (rank, reading)
+            waiting[position] = (rank, reading)
