@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from chalicelib import queues
+from chalicelib import queues, renormalization
 from chalicelib.aws import Hub
 from chalicelib.config import Config
 from chalicelib.model.assembly import Assembly, Point, Segment
@@ -23,8 +24,9 @@ from chalicelib.project import entry as project
 from chalicelib.project import rollups as keeping
 from chalicelib.project import silence
 from chalicelib.store import cells as points
-from chalicelib.store import connections, devices, keys, rollups, said
+from chalicelib.store import connections, devices, keys, renormalizations, rollups, said
 from chalicelib.store.connections import Connection
+from chalicelib.store.renormalizations import Renormalization
 from chalicelib.store.said import Provenance
 from chalicelib.store.table import ConflictError, Key, Table, table_of
 from tests.support.fake_aws import FakeAws, Faults
@@ -62,6 +64,28 @@ class World:
             "con_relayr", receipt_id("con_relayr", arrival, "", name.encode()), 1, "r"
         )
         said.write(self.table, "ten", Assembly(segments=[segment]), source)
+
+    def hear(self, *items: Any) -> None:
+        """Have a vendor's payload come in."""
+        body = json.dumps(items).encode()
+        self.normalize(
+            arrived("con_relayr", self.aws.clock(), body, "devices/d1/measurements").to_json()
+        )
+
+    def normalize(self, message: str) -> None:
+        record = {"messageId": "m", "body": message}
+        assert normalize.run({"Records": [record]}, self.hub) == {"batchItemFailures": []}
+        self.aws.clock.forward(1)
+
+    def renormalize(self) -> None:
+        """Have all payloads read again, to the end."""
+        wanted = Renormalization("ten", "con_relayr", 0, 0, 10**14, dry_run=False, requested_at=0)
+        order = renormalizations.begin(self.table, wanted)
+        assert order is not None
+        renormalization.enqueue(self.hub, order)
+        while queue := self.aws.sqs.queues[INBOUND]:
+            self.normalize(queue.pop(next(iter(queue))).body)
+            self.project()
 
     def project(self) -> None:
         records = self.aws.dynamodb.stream[self.read :]
@@ -221,6 +245,28 @@ def test_a_correction_and_a_removal_are_summed_up_again(world: World) -> None:
 
     assert [cell.summary.maximum for cell in before] == [77, 2]
     assert repr(world.cells(TODAY - DAY, TODAY)) == repr(before)
+
+
+def test_history_that_is_read_again_is_summed_up_again(world: World) -> None:
+    for hour in range(0, 48, 5):
+        at = TODAY - 2 * DAY + hour * HOUR
+        world.hear({"name": "temperature", "value": hour, "timestamp": at})
+    world.settle()
+    before = world.check(TODAY - 3 * DAY, TODAY)
+    known = connections.find(world.table, "con_relayr")
+    assert known is not None
+    mapped = {"temperature": {"metric": "temperature", "unit": "[degF]"}}
+    connections.save(world.table, replace(known, settings={"metric_map": mapped}))
+    world.aws.clock.forward(5000)
+    world.renormalize()
+
+    told = world.check(TODAY - 3 * DAY, TODAY)
+    world.settle()
+    world.without_segments()
+
+    assert [cell.summary.count for cell in told] == [cell.summary.count for cell in before]
+    assert not {cell.summary.last for cell in told} & {cell.summary.last for cell in before}
+    assert repr(world.cells(TODAY - 3 * DAY, TODAY)) == repr(told)
 
 
 def test_a_day_of_which_nothing_is_left_says_nothing(world: World) -> None:
