@@ -20,7 +20,7 @@ from chalicelib.model.state import Device, State
 from chalicelib.model.summaries import Cell, Series, series_of
 from chalicelib.model.times import DAY, FIRST, LAST, to_rfc3339
 from chalicelib.store import devices, series
-from chalicelib.store.cells import cells
+from chalicelib.store.rollups import cells
 
 BUCKETS_LIMIT = 1_000_000
 _PATIENCE = 10_000
@@ -52,7 +52,7 @@ def aggregate(call: Call) -> Any:
         call.query["fill"],
         tuple(sorted(each for each in known if each.metric in metrics)),
     )
-    aggregation = Aggregation(question, _source(call, device))
+    aggregation = Aggregation(question, _source(call, device, state))
     deadline = call.hub.now() + _PATIENCE
     rows, reached = aggregation.page(
         call.limit,
@@ -67,9 +67,11 @@ def aggregate(call: Call) -> Any:
     return call.page(shown, after) | _about(device, shares)
 
 
-def _source(call: Call, device: Device) -> Source:
+def _source(call: Call, device: Device, state: State) -> Source:
     def whole(metrics: Collection[str], start: int, end: int) -> Iterator[Cell]:
-        return cells(call.table, call.tenant, device, metrics, start=start, end=end)
+        return cells(
+            call.table, call.tenant, device, metrics, start=start, end=end, stale=state.stale
+        )
 
     def points(metrics: Collection[str], start: int, end: int) -> Iterator[Point]:
         found = series.readings(call.table, call.tenant, device, metrics, start=start, end=end)
