@@ -125,11 +125,15 @@ def is_time(kind: str, path: Path) -> bool:
     if relation is not None and rest:
         target, many = relation
         if many:
-            raise refused(f"{name} are many: a filter or order only goes to one, such as Thing/name.")
+            raise refused(
+                f"{name} are many: a filter or order only goes to one, such as Thing/name."
+            )
         return is_time(target, tuple(rest))
     known = (*KINDS[kind].properties, "id", "@iot.id")
     if name not in known:
-        raise refused(f"A {kind} has no property {'/'.join(path)[:100]!r}; it has {', '.join(known)}.")
+        raise refused(
+            f"A {kind} has no property {'/'.join(path)[:100]!r}; it has {', '.join(known)}."
+        )
     return kind == "Observation" and path in TIMES
 
 
@@ -173,7 +177,7 @@ def _sensor(node: Node, _hub: str) -> dict[str, Any]:
         "name": str(model or _name(node.of)),
         "description": f"What measures in {_name(node.of)}",
         "encodingType": "text/html",
-        "metadata": "",
+        "metadata": str(model or node.of.vendor),
         "properties": {"vendor": node.of.vendor, "model": model, "firmware": firmware},
     }
 
@@ -193,7 +197,7 @@ def _place(node: Node, _hub: str) -> dict[str, Any]:
 def _feature(node: Node, hub: str) -> dict[str, Any]:
     shown = _place(node, hub)
     point = shown.pop("location")
-    unlocated = {"type": "Feature", "geometry": None, "properties": {}}
+    unlocated: dict[str, Any] = {"type": "Feature", "geometry": None, "properties": {}}
     return {**shown, "feature": point if point["coordinates"] else unlocated}
 
 

@@ -31,7 +31,9 @@ def datastream(series: Series) -> str:
 def series_of(identity: str) -> Series | None:
     """Return the series that an id stands for, or ``None`` where :func:`datastream` makes no such id."""
     device, metric, *pairs = [*identity.split("!"), ""]
-    discriminator = [(name, value) for name, _, value in (pair.partition("=") for pair in pairs[:-1])]
+    discriminator = [
+        (name, value) for name, _, value in (pair.partition("=") for pair in pairs[:-1])
+    ]
     named = tuple((_plain(name), _plain(value)) for name, value in discriminator)
     series = Series(_plain(device), _plain(metric), named)
     return series if datastream(series) == identity else None

@@ -316,7 +316,9 @@ class _Reader:
                 return _CONSTANTS[token.text]
             case "word" if token.text not in {*_OPERATORS, "and", "or", "not"}:
                 if self._peek().text == "(":
-                    detail = f"$filter: there are no functions, so no {token.text[:100]!r}; {_GRAMMAR}"
+                    detail = (
+                        f"$filter: there are no functions, so no {token.text[:100]!r}; {_GRAMMAR}"
+                    )
                     raise refused(detail)
                 return tuple(token.text.split("/"))
         raise refused(f"$filter: a property or a literal was expected; {_GRAMMAR}")

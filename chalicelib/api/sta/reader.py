@@ -82,28 +82,27 @@ class Reader:
         """Return an entity by its id, or ``None``."""
         if not 0 < len(identity.encode("utf-8", "replace")) <= _ID_BYTES:
             return None
-        match kind:
-            case "ObservedProperty":
-                return Node(kind, metric=identity) if self._is_measured(identity) else None
-            case "Datastream":
-                wanted = ids.series_of(identity)
-                return self._series(wanted) if wanted else None
-            case "Observation":
-                found = ids.reading_of(identity)
-                return self._reading(*found) if found else None
-            case "HistoricalLocation":
-                return None
-        device = self._device(identity)
-        if device is None or (kind == "Location" and located(device) is None):
-            return None
-        return Node(kind, device)
+        found: Node | None = None
+        if kind == "ObservedProperty":
+            found = Node(kind, metric=identity) if self._is_measured(identity) else None
+        elif kind == "Datastream":
+            wanted = ids.series_of(identity)
+            found = self._series(wanted) if wanted else None
+        elif kind == "Observation":
+            reading = ids.reading_of(identity)
+            found = self._reading(*reading) if reading else None
+        elif device := self._device(identity):
+            found = _of_device(kind, device)
+        return found
 
     def collection(self, kind: str) -> Collection:
         """Return all entities of a kind; refuse Observations, which are too many to have an order."""
         path = KINDS[kind].plural
         match kind:
             case "Observation":
-                raise refused("Observations are read in a Datastream: Datastreams('…')/Observations.")
+                raise refused(
+                    "Observations are read in a Datastream: Datastreams('…')/Observations."
+                )
             case "HistoricalLocation":
                 return Collection(kind, path, _empty)
             case "ObservedProperty":
@@ -117,16 +116,20 @@ class Reader:
         if kind == "HistoricalLocation":
             return Collection(kind, path, _empty)
         if kind == "Observation":
-            return Collection(kind, path, lambda window, budget: self._readings(node, window, budget))
+            return Collection(
+                kind, path, lambda window, budget: self._readings(node, window, budget)
+            )
         if kind == "Datastream" and node.device is None:
             metric = node.metric
             return Collection(
                 kind, path, lambda window, budget: self._datastreams(window, budget, metric)
             )
+        device = node.of
         if kind == "Datastream":
-            device = node.of
-            return Collection(kind, path, lambda window, _: self._series_of(device, window))
-        return Collection(kind, path, lambda window, _: _one(self.find(kind, node.of.id), window))
+            return Collection(
+                kind, path, lambda window, budget: self._series_of(device, window, budget)
+            )
+        return Collection(kind, path, lambda window, _: _one(_of_device(kind, device), window))
 
     def only(self, kind: str, path: str, identity: str) -> Collection:
         """Return the one entity of an id, if there is one, as a collection."""
@@ -165,7 +168,10 @@ class Reader:
 
     def _of_devices(self, kind: str, window: Window) -> Iterator[Step]:
         for device, place in devices.walk(self.table, self.tenant, window.after):
-            yield (None if kind == "Location" and not located(device) else Node(kind, device)), place
+            yield (
+                (None if kind == "Location" and not located(device) else Node(kind, device)),
+                place,
+            )
 
     def _observed_properties(self, window: Window, budget: Budget) -> Iterator[Step]:
         budget.spend(_LOOKED * SURVEYED)
@@ -181,16 +187,18 @@ class Reader:
         behind, reached = window.after or (None, None)
         walked = devices.walk(self.table, self.tenant, behind)
         while some := list(islice(walked, _STATES)):
-            wanted = [device for device, _ in some if metric is None or metric in device.metrics]
-            self._remember(wanted, budget)
+            self._remember([device for device, _ in some if _measures(device, metric)], budget)
             for device, place in some:
-                for node, name in self._series_of(device, Window(reached)) if device in wanted else ():
-                    if node is not None and metric in {None, node.metric}:
-                        yield node, [behind, name]
+                if _measures(device, metric):
+                    for node, name in self._series_of(device, Window(reached), budget):
+                        if node is not None and metric in {None, node.metric}:
+                            yield node, [behind, name]
                 behind, reached = place, None
                 yield None, [behind, None]
 
-    def _series_of(self, device: Device, window: Window) -> Iterator[Step]:
+    def _series_of(self, device: Device, window: Window, budget: Budget) -> Iterator[Step]:
+        if device.id not in self._states:
+            budget.spend(_STATE)
         reached = window.after and (window.after[0], _pairs(window.after[1]))
         for name in self._names(device):
             if reached is None or name > reached:
@@ -229,6 +237,17 @@ class Reader:
         found = devices.states(self.table, self.tenant, new)
         budget.spend(_STATE * len(new))
         self._states |= {each: found.get(each, State()) for each in new}
+
+
+def _of_device(kind: str, device: Device) -> Node | None:
+    """Return the entity of a kind that shows a device, if there is one."""
+    if kind == "HistoricalLocation" or (kind == "Location" and located(device) is None):
+        return None
+    return Node(kind, device)
+
+
+def _measures(device: Device, metric: str | None) -> bool:
+    return metric is None or metric in device.metrics
 
 
 def _one(node: Node | None, window: Window) -> Iterator[Step]:

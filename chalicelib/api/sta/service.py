@@ -142,10 +142,7 @@ class Service:
         kind = KINDS[node.kind]
         control = self._control(node)
         own = entities.properties(node, self.hub)
-        links = {
-            name: f"{control['@iot.selfLink']}/{name}"
-            for name in kind.relations
-        }
+        links = {name: f"{control['@iot.selfLink']}/{name}" for name in kind.relations}
         if query.select:
             shown = self._selected(node, query.select, {**control, **own}, links)
         else:
@@ -209,7 +206,9 @@ class Service:
         if rest is not None:
             address = f"{self.root}/{collection.path}{f'/{tail}' if tail else ''}"
             texts = {n: t for n, t in query.texts.items() if n not in {"$skip", "$skiptoken"}}
-            options = [f"{name}={quote(text, safe=_PLAIN)}" for name, text in (texts | rest).items()]
+            options = [
+                f"{name}={quote(text, safe=_PLAIN)}" for name, text in (texts | rest).items()
+            ]
             page["@iot.nextLink"] = f"{address}?{'&'.join(options)}"
         return page
 
@@ -222,7 +221,9 @@ class Service:
             head = _CONTROL.get(name, name.split("/")[0])
             known = (*KINDS[kind].properties, *KINDS[kind].relations, *_CONTROL.values())
             if head not in known:
-                raise refused(f"$select: a {kind} has no {name[:100]!r}; it has {', '.join(known)}.")
+                raise refused(
+                    f"$select: a {kind} has no {name[:100]!r}; it has {', '.join(known)}."
+                )
         for order in query.order:
             entities.is_time(kind, order.path)
         if query.order and kind == "Observation" and query.order[0].path not in _TIMELIKE:
@@ -250,10 +251,6 @@ class Service:
                 return self.reader.related(device, kind, path)
         return collection
 
-    def _window(self, collection: Collection, query: Query, after: Any) -> Window:
-        descending = bool(query.order and query.order[0].descending)
-        return Window(after, filters.span(query.filter, TIMES), descending)
-
     def _walked(
         self, collection: Collection, query: Query
     ) -> tuple[list[Any], dict[str, str] | None]:
@@ -262,7 +259,7 @@ class Service:
         skip, found = query.skip, list[Any]()
         if query.top == 0:
             return found, None
-        for node, place in collection.walk(self._window(collection, query, last), self.budget):
+        for node, place in collection.walk(_window(query, last), self.budget):
             self.budget.spend(1)
             if node is not None and self._matches(node, query):
                 if skip > 0:
@@ -282,7 +279,7 @@ class Service:
     ) -> tuple[list[Any], dict[str, str] | None]:
         """Return entities in the order asked for: a bounded number is sorted, more are refused."""
         matching: list[Node] = []
-        for node, _ in collection.walk(self._window(collection, query, None), self.budget):
+        for node, _ in collection.walk(_window(query, None), self.budget):
             self.budget.spend(1)
             if node is not None and self._matches(node, query):
                 matching.append(node)
@@ -291,7 +288,7 @@ class Service:
                 raise refused(detail)
         for path, descending in reversed(query.order):
             matching.sort(
-                key=lambda node: filters.ranked(entities.value_of(node, path)),  # noqa: B023
+                key=lambda node: filters.ranked(entities.value_of(node, path)),
                 reverse=descending,
             )
         end = query.skip + query.top
@@ -302,7 +299,7 @@ class Service:
     def _counted(self, collection: Collection, query: Query) -> int | None:
         """Return how many entities match, or ``None`` where that takes too much reading."""
         number = 0
-        for node, _ in collection.walk(self._window(collection, query, None), self.counting):
+        for node, _ in collection.walk(_window(query, None), self.counting):
             self.counting.spend(1)
             number += node is not None and self._matches(node, query)
             if self.counting.over:
@@ -326,6 +323,11 @@ class Service:
     def _scope(self, collection: Collection, query: Query) -> list[Any]:
         asked = [query.texts.get(name) for name in ("$filter", "$orderby")]
         return [self.reader.tenant, "sta", collection.path, asked]
+
+
+def _window(query: Query, after: Any) -> Window:
+    descending = bool(query.order and query.order[0].descending)
+    return Window(after, filters.span(query.filter, TIMES), descending)
 
 
 _CONTROL = {"id": "@iot.id", "@iot.id": "@iot.id", "@iot.selfLink": "@iot.selfLink"}
