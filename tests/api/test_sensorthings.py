@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from chalicelib.api.sta import ids
 from chalicelib.api.sta.ids import Series
 from chalicelib.model.times import to_rfc3339
+from tests.support.examples import example
 
 ROOT = "https://hub.example/sta/v1.1"
 OM = "http://www.opengis.net/def/observationType/OGC-OM/2.0/"
@@ -79,9 +80,7 @@ def start(tenant: Any) -> int:
     tenant.measured("boiler", start, 40.0, "humidity")
     tenant.measured("pump", start, 7.0, "strokes")
     header = {"tsmTuid": "TSAR", "tsmTs": start // 1000, "tsmEv": 10}
-    tenant.receives(
-        {**header, "tsmId": 1210, "latitude": 60.2, "longitude": 24.9}, vendor="haltian"
-    )
+    tenant.receives({**header, "tsmId": 1210, "lat": 60.2, "lon": 24.9}, vendor="haltian")
     tenant.receives({**header, "tsmId": 2100, "state": 1}, vendor="haltian")
     return start
 
@@ -163,18 +162,23 @@ def test_booleans_are_truth_observations(tool: Tool, start: int) -> None:
 
 def test_readings_set_apart_are_datastreams_of_their_own(tool: Tool) -> None:
     at = tool.caller.clock.now // 1000
-    heard = [{"nodeId": f"n {number}", "rssi": 100 + number} for number in range(2)]
-    message = {"tsmId": 1202, "tsmEv": 10, "tsmTs": at, "tsmTuid": "T", "neighbours": heard}
-    tool.caller.receives(message, vendor="haltian")
+    message = {"tsmId": 1202, "tsmEv": 10, "tsmTs": at, "tsmTuid": "T"}
+    heard = [{**message, "tuid": f"n {number}!", "rssiDbm": -number} for number in range(2)]
+    tool.caller.receives(heard, vendor="haltian")
 
     streams = tool.all("Things('haltian:T')/Datastreams")
 
-    for stream in streams:
-        apart = stream["properties"]["attributes"]
-        (observation,) = tool.all(stream["Observations@iot.navigationLink"])
-        assert observation["parameters"].items() >= apart.items()
+    assert [each["name"] for each in streams] == [
+        "signal_rssi, neighbour n 0!",
+        "signal_rssi, neighbour n 1!",
+    ]
+    for number, stream in enumerate(streams):
+        assert stream["@iot.id"] == f"haltian:T!signal_rssi!neighbour=n~20{number}~21"
         assert tool.get(stream["@iot.selfLink"]) == stream
-    assert len({stream["@iot.id"] for stream in streams}) == len(streams) >= 1
+        (observation,) = tool.all(stream["Observations@iot.navigationLink"], count="true")
+        assert observation["result"] == -number
+        assert observation["parameters"] == stream["properties"]["attributes"]
+        assert tool.get(observation["@iot.selfLink"]) == observation
 
 
 def test_an_observation_is_a_measurement_and_found_by_its_id(tool: Tool, start: int) -> None:
@@ -188,16 +192,17 @@ def test_an_observation_is_a_measurement_and_found_by_its_id(tool: Tool, start: 
 
 
 def test_a_window_is_an_interval_that_counts_by_its_end(tool: Tool) -> None:
-    at = tool.caller.clock.now // 1000 * 1000
-    counts = [{"class": "person", "in": 3, "out": 1}]
-    del counts
-    item = {"name": "temperature", "value": 5, "timestamp": at}
-    tool.caller.receives([item], "devices/w/measurements")
-    stream = "Datastreams('relayr:w!temperature')"
+    payload = example("soundsensing", "device-metric")
+    tool.caller.receives(payload.body, payload.topic, "soundsensing")
+    link = tool.all("Datastreams", top=1)[0]["Observations@iot.navigationLink"]
+    first = tool.all(link)[0]
+    begin, end = first["phenomenonTime"].split("/")
 
-    (shown,) = tool.all(f"{stream}/Observations", filter=f"resultTime eq {to_rfc3339(at)}")
-
-    assert shown["resultTime"] == to_rfc3339(at)
+    assert begin < end == first["resultTime"]
+    for name in ("phenomenonTime", "resultTime"):
+        assert tool.all(link, filter=f"{name} eq {end}") == [first]
+        assert first not in tool.all(link, filter=f"{name} lt {end}")
+        assert tool.all(link, filter=f"{name} eq {begin}") == []
 
 
 def test_locations_are_the_positions_that_are_known(tool: Tool, start: int) -> None:
