@@ -42,7 +42,7 @@ class Tool:
         assert response.status == 200, response.text
         return json.loads(response.text)
 
-    def refused(self, link: str, status: int = 400, **options: Any) -> str:
+    def refused(self, link: str, status: int = 400, /, **options: Any) -> str:
         response = self.send(link, **options)
         assert response.status == status, response.text
         assert response.content_type == "application/problem+json"
@@ -101,14 +101,16 @@ def test_the_root_names_every_collection_absolutely(tool: Tool) -> None:
             assert not any(unkept in each.split("/req/")[1] for each in conformance), unkept
 
 
-def test_links_are_on_the_host_that_was_asked(tool: Tool, start: int) -> None:
+@pytest.mark.usefixtures("start")
+def test_links_are_on_the_host_that_was_asked(tool: Tool) -> None:
     tool.caller.base_url = "http://127.0.0.1:8080/stage"
 
     (thing,) = tool.get("Things('relayr:boiler')/$ref").values()
     assert thing == "http://127.0.0.1:8080/stage/sta/v1.1/Things('relayr:boiler')"
 
 
-def test_a_thing_is_a_device(tool: Tool, start: int) -> None:
+@pytest.mark.usefixtures("start")
+def test_a_thing_is_a_device(tool: Tool) -> None:
     tool.caller.patch("/v1/devices/relayr%3Aboiler", {"name": "The boiler", "tags": ["hot"]})
 
     thing = tool.get("Things('relayr:boiler')")
@@ -126,7 +128,8 @@ def test_a_thing_is_a_device(tool: Tool, start: int) -> None:
     }
 
 
-def test_a_datastream_is_a_metric_of_a_device(tool: Tool, start: int) -> None:
+@pytest.mark.usefixtures("start")
+def test_a_datastream_is_a_metric_of_a_device(tool: Tool) -> None:
     stream = tool.get(BOILER)
 
     assert stream["name"] == "temperature"
@@ -141,14 +144,16 @@ def test_a_datastream_is_a_metric_of_a_device(tool: Tool, start: int) -> None:
         assert tool.get(stream[f"{name}@iot.navigationLink"])
 
 
-def test_a_unit_that_nobody_stated_is_null_in_every_member(tool: Tool, start: int) -> None:
+@pytest.mark.usefixtures("start")
+def test_a_unit_that_nobody_stated_is_null_in_every_member(tool: Tool) -> None:
     (stream,) = tool.all("Things('relayr:pump')/Datastreams")
 
     assert stream["name"] == "relayr.strokes"
     assert stream["unitOfMeasurement"] == {"name": None, "symbol": None, "definition": None}
 
 
-def test_booleans_are_truth_observations(tool: Tool, start: int) -> None:
+@pytest.mark.usefixtures("start")
+def test_booleans_are_truth_observations(tool: Tool) -> None:
     (stream,) = tool.all("Things('haltian:TSAR')/Datastreams", filter="name eq 'occupied'")
     (observation,) = tool.all(stream["Observations@iot.navigationLink"])
 
@@ -205,7 +210,8 @@ def test_a_window_is_an_interval_that_counts_by_its_end(tool: Tool) -> None:
         assert tool.all(link, filter=f"{name} eq {begin}") == []
 
 
-def test_locations_are_the_positions_that_are_known(tool: Tool, start: int) -> None:
+@pytest.mark.usefixtures("start")
+def test_locations_are_the_positions_that_are_known(tool: Tool) -> None:
     (place,) = tool.all("Locations")
 
     assert place["@iot.id"] == "haltian:TSAR"
@@ -218,13 +224,15 @@ def test_locations_are_the_positions_that_are_known(tool: Tool, start: int) -> N
     assert tool.get("FeaturesOfInterest('haltian:TSAR')")["feature"] == place["location"]
 
 
-def test_where_something_was_before_is_not_known(tool: Tool, start: int) -> None:
+@pytest.mark.usefixtures("start")
+def test_where_something_was_before_is_not_known(tool: Tool) -> None:
     assert tool.all("HistoricalLocations") == []
     assert tool.all("Things('haltian:TSAR')/HistoricalLocations") == []
     assert tool.refused("HistoricalLocations('haltian:TSAR')", 404)
 
 
-def test_observed_properties_are_the_metrics_that_devices_have(tool: Tool, start: int) -> None:
+@pytest.mark.usefixtures("start")
+def test_observed_properties_are_the_metrics_that_devices_have(tool: Tool) -> None:
     names = tool.names("ObservedProperties")
 
     assert names == ["occupied", "relative_humidity", "relayr.strokes", "temperature"]
@@ -238,11 +246,10 @@ def test_observed_properties_are_the_metrics_that_devices_have(tool: Tool, start
 # --- paging, order, count
 
 
+@pytest.mark.usefixtures("start")
 @pytest.mark.parametrize("top", [1, 5, 12, 500])
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_pages_of_any_size_make_the_whole_series(
-    tool: Tool, start: int, top: int, order: str
-) -> None:
+def test_pages_of_any_size_make_the_whole_series(tool: Tool, top: int, order: str) -> None:
     link = f"{BOILER}/Observations"
     pages = tool.pages(link, top=top, orderby=f"phenomenonTime {order}")
 
@@ -253,13 +260,12 @@ def test_pages_of_any_size_make_the_whole_series(
     assert pages[-1]
 
 
+@pytest.mark.usefixtures("start")
 @pytest.mark.parametrize(
     "name", ["Things", "Sensors", "FeaturesOfInterest", "Datastreams", "ObservedProperties"]
 )
 @pytest.mark.parametrize("order", [{}, {"orderby": "name"}, {"orderby": "@iot.id desc"}])
-def test_pages_of_one_make_every_collection(
-    tool: Tool, start: int, name: str, order: dict[str, str]
-) -> None:
+def test_pages_of_one_make_every_collection(tool: Tool, name: str, order: dict[str, str]) -> None:
     whole = tool.all(name, **order)
 
     pages = tool.pages(name, top=1, **order)
@@ -270,7 +276,8 @@ def test_pages_of_one_make_every_collection(
     assert [tool.get(each["@iot.selfLink"]) for each in whole] == whole
 
 
-def test_skip_and_top_and_count(tool: Tool, start: int) -> None:
+@pytest.mark.usefixtures("start")
+def test_skip_and_top_and_count(tool: Tool) -> None:
     page = tool.get(f"{BOILER}/Observations", skip=3, top=2, count="true")
 
     assert [each["result"] for each in page["value"]] == [23.0, 24.0]
@@ -283,14 +290,14 @@ def test_skip_and_top_and_count(tool: Tool, start: int) -> None:
     assert tool.get(f"{BOILER}/Observations", top=0) == {"value": []}
 
 
-def test_the_order_of_results_is_refused_for_it_would_read_everything(
-    tool: Tool, start: int
-) -> None:
+@pytest.mark.usefixtures("start")
+def test_the_order_of_results_is_refused_for_it_would_read_everything(tool: Tool) -> None:
     assert "order of phenomenonTime" in tool.refused(f"{BOILER}/Observations", orderby="result")
 
 
+@pytest.mark.usefixtures("start")
 def test_a_place_belongs_to_its_collection_its_filter_and_its_tenant(
-    tool: Tool, start: int, new_tenant: Callable[[], Any]
+    tool: Tool, new_tenant: Callable[[], Any]
 ) -> None:
     link = tool.get(f"{BOILER}/Observations", top=1)["@iot.nextLink"]
     token = dict(parse_qsl(urlsplit(link).query))["$skiptoken"]
@@ -357,6 +364,7 @@ def test_a_time_with_a_zone_and_digits_below_a_millisecond(tool: Tool, start: in
     assert tool.results(link, filter=f"phenomenonTime ge {at}Z and phenomenonTime le {at}Z") == []
 
 
+@pytest.mark.usefixtures("start")
 @pytest.mark.parametrize(
     ("link", "text", "expected"),
     [
@@ -375,16 +383,15 @@ def test_a_time_with_a_zone_and_digits_below_a_millisecond(tool: Tool, start: in
         ("Sensors", "name eq 'it''s'", []),
     ],
 )
-def test_filters_of_what_there_is(
-    tool: Tool, start: int, link: str, text: str, expected: list[str]
-) -> None:
+def test_filters_of_what_there_is(tool: Tool, link: str, text: str, expected: list[str]) -> None:
     assert tool.names(link, filter=text) == expected
 
 
 # --- expand, select, references, single properties
 
 
-def test_expanding_puts_entities_in_place_of_links(tool: Tool, start: int) -> None:
+@pytest.mark.usefixtures("start")
+def test_expanding_puts_entities_in_place_of_links(tool: Tool) -> None:
     (thing,) = tool.all(
         "Things",
         filter="name eq 'relayr:boiler'",
@@ -403,7 +410,8 @@ def test_expanding_puts_entities_in_place_of_links(tool: Tool, start: int) -> No
     assert thing["Locations"] == []
 
 
-def test_a_path_expands_step_by_step_and_both_ways_of_writing_join(tool: Tool, start: int) -> None:
+@pytest.mark.usefixtures("start")
+def test_a_path_expands_step_by_step_and_both_ways_of_writing_join(tool: Tool) -> None:
     found = tool.get(BOILER, expand="Thing/Datastreams,Thing($expand=Locations;$select=name)")
 
     assert found["Thing"]["name"] == "relayr:boiler"
@@ -412,7 +420,8 @@ def test_a_path_expands_step_by_step_and_both_ways_of_writing_join(tool: Tool, s
     assert "@iot.id" not in found["Thing"]
 
 
-def test_selecting_shows_these_members_alone(tool: Tool, start: int) -> None:
+@pytest.mark.usefixtures("start")
+def test_selecting_shows_these_members_alone(tool: Tool) -> None:
     found = tool.get("Things('relayr:boiler')", select="id,name,Datastreams")
 
     link = f"{ROOT}/Things('relayr:boiler')/Datastreams"
@@ -423,7 +432,8 @@ def test_selecting_shows_these_members_alone(tool: Tool, start: int) -> None:
     }
 
 
-def test_references_and_single_properties(tool: Tool, start: int) -> None:
+@pytest.mark.usefixtures("start")
+def test_references_and_single_properties(tool: Tool) -> None:
     assert tool.get("Things/$ref", top=1)["value"] == [
         {"@iot.selfLink": f"{ROOT}/Things('haltian:TSAR')"}
     ]
@@ -436,7 +446,8 @@ def test_references_and_single_properties(tool: Tool, start: int) -> None:
     assert (unset.status, unset.text) == (204, "")
 
 
-def test_entities_are_reached_through_each_other(tool: Tool, start: int) -> None:
+@pytest.mark.usefixtures("start")
+def test_entities_are_reached_through_each_other(tool: Tool) -> None:
     inside = f"Things('relayr:boiler')/{BOILER}"
 
     assert tool.get(inside) == tool.get(BOILER)
@@ -452,6 +463,7 @@ def test_entities_are_reached_through_each_other(tool: Tool, start: int) -> None
 # --- refusals
 
 
+@pytest.mark.usefixtures("start")
 @pytest.mark.parametrize(
     ("link", "status"),
     [
@@ -475,10 +487,11 @@ def test_entities_are_reached_through_each_other(tool: Tool, start: int) -> None
         (f"Things('{'x' * 3000}')", 404),
     ],
 )
-def test_paths_that_lead_nowhere(tool: Tool, start: int, link: str, status: int) -> None:
+def test_paths_that_lead_nowhere(tool: Tool, link: str, status: int) -> None:
     assert tool.refused(link, status)
 
 
+@pytest.mark.usefixtures("start")
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -523,12 +536,13 @@ def test_paths_that_lead_nowhere(tool: Tool, start: int, link: str, status: int)
     ],
 )
 def test_what_is_not_served_is_refused_with_what_is(
-    tool: Tool, start: int, options: dict[str, str], says: str
+    tool: Tool, options: dict[str, Any], says: str
 ) -> None:
     assert says in tool.refused(f"{BOILER}/Observations", **options)
 
 
-def test_a_single_entity_takes_no_options_of_collections(tool: Tool, start: int) -> None:
+@pytest.mark.usefixtures("start")
+def test_a_single_entity_takes_no_options_of_collections(tool: Tool) -> None:
     assert "collections" in tool.refused(BOILER, top=1)
     assert "collections" in tool.refused(f"{BOILER}/name", select="name")
     assert "collections" in tool.refused("", top=1)
@@ -569,9 +583,8 @@ def test_without_a_key_both_ways_are_offered(nobody: Any, sent: str) -> None:
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="tributary", Basic realm="tributary"'
 
 
-def test_tenants_see_nothing_of_each_other(
-    tool: Tool, start: int, new_tenant: Callable[[], Any]
-) -> None:
+@pytest.mark.usefixtures("start")
+def test_tenants_see_nothing_of_each_other(tool: Tool, new_tenant: Callable[[], Any]) -> None:
     other = Tool(new_tenant())
     first = tool.all(f"{BOILER}/Observations")[0]
 
@@ -637,9 +650,10 @@ def test_no_text_is_two_ids(text: str) -> None:
 # --- nonsense
 
 _PIECES = [
-    "name", "result", "phenomenonTime", "@iot.id", "Thing", "Datastreams", "Observations", "eq", "gt", "and", "or",
-    "not", "(", ")", "'", "''", "'x'", "1", "-2.5e3", "null", "true", "2026-01-01T00:00:00Z", "/", ",", ";", "=",
-    "$", "$top=1", "$expand=", "$filter=", " ", "asc", "desc", "\x00", "é", "\ud800", "9" * 30,
+    "name", "result", "phenomenonTime", "@iot.id", "Thing", "Datastreams", "Observations",
+    "eq", "gt", "and", "or", "not", "(", ")", "'", "''", "'x'", "1", "-2.5e3", "null", "true",
+    "2026-01-01T00:00:00Z", "/", ",", ";", "=", "$", "$top=1", "$expand=", "$filter=", " ", "asc",
+    "desc", "\x00", "é", "\ud800", "9" * 30,
 ]  # fmt: skip
 nonsense = st.one_of(
     st.text(),
@@ -651,13 +665,14 @@ options = st.sampled_from(
 )
 
 
+@pytest.mark.usefixtures("start")
 @settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(["Things", "Datastreams", f"{BOILER}/Observations", BOILER]),
     st.dictionaries(options, nonsense, max_size=3),
 )
 def test_nonsense_in_any_option_is_refused_and_never_breaks(
-    tool: Tool, start: int, link: str, query: dict[str, str]
+    tool: Tool, link: str, query: dict[str, str]
 ) -> None:
     response = tool.caller.send("GET", f"/sta/v1.1/{link}", query=query)
 
@@ -665,6 +680,7 @@ def test_nonsense_in_any_option_is_refused_and_never_breaks(
     json.loads(response.text)
 
 
+@pytest.mark.usefixtures("start")
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.one_of(
@@ -676,7 +692,7 @@ def test_nonsense_in_any_option_is_refused_and_never_breaks(
         ).map("".join),
     )
 )
-def test_nonsense_in_a_path_is_refused_and_never_breaks(tool: Tool, start: int, path: str) -> None:
+def test_nonsense_in_a_path_is_refused_and_never_breaks(tool: Tool, path: str) -> None:
     response = tool.caller.send("GET", f"/sta/v1.1/{path}")
 
     assert response.status in {200, 204, 400, 404}, response.text

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import frost_sta_client as frost
 import pytest
 import requests
 from chalice import Chalice, Response
@@ -14,6 +13,8 @@ from chalicelib.api import entry
 from infra.local import ports
 from infra.local.gateway import Gateway
 from infra.local.server import HttpServer
+
+frost = pytest.importorskip("frost_sta_client", reason="make test installs it")
 
 # Its own affair, and no reason to fail: an old name of a library that it uses.
 pytestmark = pytest.mark.filterwarnings("ignore:furl.pathstr is deprecated:DeprecationWarning")
