@@ -10,6 +10,7 @@ import pytest
 from chalicelib.api import Request, handle
 from chalicelib.aws import Hub
 from chalicelib.model.times import HOUR, hour_of, to_rfc3339
+from tests.support.counting import Counting
 
 PATH = "/v1/devices/relayr:a/measurements"
 ALL = {"from_": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"}
@@ -129,24 +130,6 @@ def test_a_measurement_has_its_provenance(tenant: Any) -> None:
 
     assert row["provenance"]["receipt_id"] == envelope.receipt_id
     assert row["provenance"]["connection_id"] == tenant.connection()
-
-
-class Counting:
-    """A DynamoDB client that counts the queries and the items they return."""
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-        self.queries = 0
-        self.items = 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._client, name)
-
-    def query(self, **arguments: Any) -> Any:
-        answer = self._client.query(**arguments)
-        self.queries += 1
-        self.items += len(answer["Items"])
-        return answer
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])

@@ -12,9 +12,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chalicelib.api.sta import ids
+from chalicelib.api.problems import ProblemError
+from chalicelib.api.sta import addresses, ids, queries
 from chalicelib.api.sta.ids import Series
-from chalicelib.model.times import to_rfc3339
+from chalicelib.api.sta.reader import Budget, Reader
+from chalicelib.api.sta.service import Service
+from chalicelib.aws import Hub
+from chalicelib.model.times import HOUR, to_rfc3339
+from chalicelib.store import signing
+from chalicelib.store.table import table_of
+from tests.support.counting import Counting
 from tests.support.examples import example
 
 ROOT = "https://hub.example/sta/v1.1"
@@ -696,3 +703,106 @@ def test_nonsense_in_a_path_is_refused_and_never_breaks(tool: Tool, path: str) -
     response = tool.caller.send("GET", f"/sta/v1.1/{path}")
 
     assert response.status in {200, 204, 400, 404}, response.text
+
+
+# --- what an answer may cost
+
+
+def small(tenant: Any, link: str, left: int) -> Any:
+    """Answer a request under a budget smaller than any that is ever given."""
+    url = urlsplit(link)
+    table = table_of(tenant.hub)
+    reader = Reader(table, tenant.id)
+    service = Service(
+        reader, ROOT, "https://hub.example", signing.secret(table), Budget(left), Budget(left)
+    )
+    query = queries.parse(dict(parse_qsl(url.query, keep_blank_values=True)))
+    path = addresses.parse(url.path.removeprefix("/sta/v1.1"))
+    return service.answer(path, query).value
+
+
+@pytest.mark.usefixtures("start")
+@pytest.mark.parametrize("left", [1, 30, 70])
+@pytest.mark.parametrize(
+    "link",
+    [
+        f"{BOILER}/Observations",
+        f"{BOILER}/Observations?$filter=result eq 31&$orderby=resultTime desc",
+        f"{BOILER}/Observations?$skip=7",
+        "Datastreams",
+        "Datastreams?$filter=name eq 'temperature'",
+        "ObservedProperties('temperature')/Datastreams",
+        "Locations",
+        "Things?$filter=properties/vendor eq 'relayr'&$skip=1",
+    ],
+)
+def test_a_page_that_would_cost_too_much_ends_early_and_links_on(
+    tool: Tool, link: str, left: int
+) -> None:
+    whole = tool.all(link)
+    page = small(tool.caller, f"{ROOT}/{link}", left)
+    found, pages = page["value"], 1
+
+    while "@iot.nextLink" in page:
+        page = small(tool.caller, page["@iot.nextLink"], left)
+        found, pages = found + page["value"], pages + 1
+
+    assert found == whole
+    assert pages > 1 or left > 1
+
+
+@pytest.mark.usefixtures("start")
+def test_what_is_expanded_links_on_where_it_would_cost_too_much(tool: Tool) -> None:
+    link = f"{ROOT}/Things?$expand=Datastreams($expand=Observations)"
+    results: list[Any] = []
+
+    def walk(page: Any, member: str, inside: list[str]) -> None:
+        while True:
+            for each in page[member]:
+                if inside:
+                    walk(each, inside[0], inside[1:])
+                else:
+                    results.append(each["result"])
+            prefix = "" if member == "value" else member
+            if f"{prefix}@iot.nextLink" not in page:
+                return
+            page = small(tool.caller, page[f"{prefix}@iot.nextLink"], 60)
+            prefix, member = "", "value"
+
+    walk(small(tool.caller, link, 60), "value", ["Datastreams", "Observations"])
+
+    assert sorted(results) == sorted([*range(20, 32), 40, 7, True])
+
+
+@pytest.mark.usefixtures("start")
+def test_a_count_that_would_cost_too_much_is_left_out(tool: Tool) -> None:
+    page = small(tool.caller, f"{ROOT}/{BOILER}/Observations?$count=true&$top=1", 50)
+
+    assert "@iot.count" not in page
+    assert page["@iot.nextLink"]
+
+
+@pytest.mark.usefixtures("start")
+def test_sorting_that_would_cost_too_much_is_refused(tool: Tool) -> None:
+    with pytest.raises(ProblemError, match="narrow them"):
+        small(tool.caller, f"{ROOT}/Things?$orderby=name", 2)
+
+
+def test_a_page_costs_what_it_holds_not_what_the_series_holds(tool: Tool) -> None:
+    tenant = tool.caller
+    for _ in range(200):
+        tenant.clock.forward(HOUR)
+        tenant.measured("boiler", tenant.clock.now, 20.0)
+    counting = Counting(tenant.aws.dynamodb)
+    tenant.hub = Hub(tenant.hub.config, lambda _: counting, tenant.clock)
+    link = f"{BOILER}/Observations"
+    late = to_rfc3339(tenant.clock.now - 3 * HOUR)
+
+    assert len(tool.get(link, top=5, orderby="phenomenonTime desc")["value"]) == 5
+    assert len(tool.get(link, top=5)["value"]) == 5
+    assert len(tool.all(link, filter=f"phenomenonTime gt {late}", count="true")) == 3
+    assert counting.items <= 3 * 16
+    observation = tool.get(link, top=1)["value"][0]
+    counting.items = 0
+    assert tool.get(observation["@iot.selfLink"]) == observation
+    assert counting.items == 1
