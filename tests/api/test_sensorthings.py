@@ -232,6 +232,16 @@ def test_locations_are_the_positions_that_are_known(tool: Tool) -> None:
 
 
 @pytest.mark.usefixtures("start")
+def test_maps_learn_which_shapes_there_are(tool: Tool) -> None:
+    shapes = {}
+    for shape in ("Point", "Polygon"):
+        wanted = f"location/type eq '{shape}' or location/geometry/type eq '{shape}'"
+        shapes[shape] = tool.get("Locations", top=0, count="true", filter=wanted)["@iot.count"]
+
+    assert shapes == {"Point": 1, "Polygon": 0}
+
+
+@pytest.mark.usefixtures("start")
 def test_where_something_was_before_is_not_known(tool: Tool) -> None:
     assert tool.all("HistoricalLocations") == []
     assert tool.all("Things('haltian:TSAR')/HistoricalLocations") == []
