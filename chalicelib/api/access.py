@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -68,17 +70,17 @@ def authorized(hub: Hub, request: Request, route: Route) -> Caller:
     """Return who calls, or refuse the request with 401 or 403."""
     if route.scope is None:
         return NOBODY
-    scheme, _, presented = request.headers.get("authorization", "").strip().partition(" ")
-    digest = hashed(presented.strip())
-    if scheme.lower() != "bearer" or not presented.strip():
-        raise _unauthorized("Send Authorization: Bearer and an API key.")
+    presented = _presented(request, route)
+    if not presented:
+        raise _unauthorized(route, "Send Authorization: Bearer and an API key.")
+    digest = hashed(presented)
     if hub.config.root_key_sha256 and same(digest, hub.config.root_key_sha256):
         if route.scope == "root":
             return NOBODY
         raise ProblemError("missing-scope", "The root key only creates tenants.")
     key = memory_of(hub).find(digest)
     if key is None:
-        raise _unauthorized("There is no live API key like this.")
+        raise _unauthorized(route, "There is no live API key like this.")
     if route.scope not in key.scopes:
         what = "root key" if route.scope == "root" else f"scope {route.scope!r}"
         detail = f"This call needs the {what}; the key has: {', '.join(key.scopes)}."
@@ -86,6 +88,19 @@ def authorized(hub: Hub, request: Request, route: Route) -> Caller:
     return Caller(key.tenant, key.id, key.name)
 
 
-def _unauthorized(detail: str) -> ProblemError:
-    headers = {"WWW-Authenticate": 'Bearer realm="tributary"'}
+def _presented(request: Request, route: Route) -> str:
+    """Return the key that a request presents, or nothing."""
+    scheme, _, presented = request.headers.get("authorization", "").strip().partition(" ")
+    if scheme.lower() == "bearer":
+        return presented.strip()
+    if route.basic and scheme.lower() == "basic":
+        with suppress(ValueError):
+            pair = base64.b64decode(presented.strip(), validate=True).decode()
+            return pair.partition(":")[2]
+    return ""
+
+
+def _unauthorized(route: Route, detail: str) -> ProblemError:
+    challenges = ["Bearer", "Basic"] if route.basic else ["Bearer"]
+    headers = {"WWW-Authenticate": ", ".join(f'{each} realm="tributary"' for each in challenges)}
     return ProblemError("unauthorized", detail, headers=headers)

@@ -33,7 +33,7 @@ def handle(hub: Hub, request: Request) -> Response:
 def _answer(hub: Hub, request: Request) -> Response:
     route, path = routing.find(ROUTES, request.method, request.path)
     caller = authorized(hub, request, route)
-    query = parameters.parse(route.query, request.query)
+    query = {} if route.query is None else parameters.parse(route.query, request.query)
     parameters.check_range(query)
     call = Call(hub, route, request, caller, path, query, _body(route, request))
     parameters.check_vendors(query, call.vendors)

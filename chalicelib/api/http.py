@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 JSON = "application/json"
+TEXT = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One HTTP response; ``value`` is the JSON value of its body, ``None`` an empty body."""
+    """One HTTP response; ``value`` is the JSON value of its body (or a ``TEXT``), ``None`` an empty body."""
 
     status: int
     value: Any = None
@@ -40,6 +41,8 @@ class Response:
         """The body as text."""
         if self.value is None:
             return ""
+        if self.content_type == TEXT:
+            return str(self.value)
         return json.dumps(self.value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
     def without_body(self) -> Response:

@@ -28,7 +28,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
 
     from chalicelib.api.shapes import Problem  # noqa: PLC0415
 
-    routes = list(routes)
+    routes = [route for route in routes if route.documented]
     shown = {Problem, *(shape for route in routes if (shape := route.shape()))}
     shown |= {route.shape(route.otherwise[0]) for route in routes if route.otherwise}
     sent = {model for route in routes if (model := route.model())}
@@ -64,7 +64,7 @@ def _name(model: Any) -> str:
 
 def _operation(route: Route, schemas: Mapping[Any, Any]) -> dict[str, Any]:
     parameters = [_path_parameter(name) for name in route.names]
-    parameters += [_query_parameter(each) for each in route.query]
+    parameters += [_query_parameter(each) for each in route.query or ()]
     operation: dict[str, Any] = {
         "operationId": route.handler.replace(".", "_"),
         "summary": route.summary,

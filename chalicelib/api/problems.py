@@ -35,6 +35,7 @@ KINDS: Mapping[str, Kind] = {
     "invalid-cursor": Kind(
         400, "Invalid cursor", "Send next_cursor as it came, with the same filters and order."
     ),
+    "invalid-query": Kind(400, "Invalid query", "Ask as docs/sensorthings.md says."),
     "unauthorized": Kind(401, "Unauthorized", "Send Authorization: Bearer and a live API key."),
     "missing-scope": Kind(403, "Missing scope", "Use a key that has the scope."),
     "not-found": Kind(404, "Not found", "Check the id: there is no such thing in your tenant."),

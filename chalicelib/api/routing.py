@@ -15,6 +15,8 @@ Scope = Literal["read", "write", "admin", "root"]
 _ID_BYTES = 1000
 """An id longer than this exists nowhere, and DynamoDB refuses keys of more than 1 or 2 KB."""
 _DEVICE_ID_BYTES = 1900
+_REST = "{path+}"
+"""The rest of the path, whatever it is: its handler reads it itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,8 @@ class Route:
     scope: Scope | None
     handler: str
     summary: str
-    query: Sequence[Parameter] = ()
+    query: Sequence[Parameter] | None = ()
+    """``None``: the handler reads the query itself."""
     body: str | None = None
     body_optional: bool = False
     status: int = 200
@@ -41,6 +44,10 @@ class Route:
     conflicts: bool = False
     otherwise: tuple[int, str] | None = None
     """Another status and shape of success: the handler then returns a ``Response``."""
+    basic: bool = False
+    """Basic authentication with the key as password is taken too."""
+    documented: bool = True
+    """Whether it stands in the OpenAPI document, which has no words for a path of any length."""
 
     @property
     def segments(self) -> list[str]:
@@ -50,7 +57,7 @@ class Route:
     @property
     def names(self) -> list[str]:
         """The names of the template's path parameters, in order."""
-        return [segment[1:-1] for segment in self.segments if segment.startswith("{")]
+        return [each[1:-1] for each in self.segments if each.startswith("{") and each != _REST]
 
     def function(self) -> Callable[..., Any]:
         """Return the handler, importing its module now."""
@@ -102,6 +109,8 @@ def find(routes: Iterable[Route], method: str, path: str) -> Match:
 
 
 def _matched(template: Sequence[str], segments: Sequence[str]) -> dict[str, str] | None:
+    if template[-1] == _REST and len(segments) >= len(template):
+        template, segments = template[:-1], segments[: len(template) - 1]
     if len(template) != len(segments):
         return None
     found: dict[str, str] = {}

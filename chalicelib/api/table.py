@@ -270,4 +270,12 @@ ROUTES: tuple[Route, ...] = (
         "GET", "/v1/openapi.json", None, "catalog.openapi", "This document",
         returns="administration.Document",
     ),
+    # --- the same in the words of OGC SensorThings
+    *(
+        Route(
+            "GET", template, "read", "sensorthings.read", "Read in the words of OGC SensorThings",
+            query=None, basic=True, documented=False,
+        )
+        for template in ("/sta/v1.1", "/sta/v1.1/{path+}")
+    ),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from chalicelib.model.assembly import Point
@@ -11,10 +11,12 @@ from chalicelib.model.state import Device, Source, State
 from chalicelib.model.times import from_rfc3339, to_rfc3339
 from chalicelib.store import keys
 from chalicelib.store.listing import Page, within
-from chalicelib.store.table import ConflictError, Plain, Table, pack, unpack
+from chalicelib.store.table import ConflictError, Plain, Table, pack, position, unpack
 
 _ROOM = 360 * 1024
 """Bytes of packed data: an item holds 400 KB."""
+_READ = 100
+"""Devices of a query."""
 SILENCE = "SILENCE"
 """The partition of ``by_state`` that lists devices by when to look at them: for silence, for rollups."""
 
@@ -179,6 +181,17 @@ def devices(
         descending=True,
         keep=lambda item: keep(device_of(item)),
     )
+
+
+def walk(table: Table, tenant: str, after: Plain | None) -> Iterator[tuple[Device, Plain]]:
+    """Yield a tenant's devices in the same order, each with the position behind it, as far as is taken."""
+    pk = keys.listing(tenant, keys.DEVICE)
+    while True:
+        items, after = table.query(pk, index="by_time", descending=True, limit=_READ, after=after)
+        for item in items:
+            yield device_of(item), position(item, "by_time")
+        if after is None:
+            return
 
 
 def change_device(

@@ -27,10 +27,10 @@ def test_the_document_is_valid(document: Any) -> None:
     OpenAPIV31SpecValidator(document).validate()
 
 
-def test_the_document_has_every_route_and_no_other(document: Any) -> None:
+def test_the_document_has_every_route_but_those_of_sensorthings(document: Any) -> None:
     found = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
 
-    assert found == {(route.method, route.template) for route in ROUTES}
+    assert found == {(each.method, each.template) for each in ROUTES if each.documented}
 
 
 def operations(document: Any) -> Iterator[tuple[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from typing import Any
 
@@ -17,7 +16,7 @@ from chalicelib.model.times import DAY, HOUR, MINUTE, hour_of, to_rfc3339
 from chalicelib.store import devices, said
 from chalicelib.store.said import Provenance
 from chalicelib.store.table import table_of
-from infra.meter import size_of
+from tests.support.counting import Counting
 
 PATH = "/v1/devices/relayr:a/measurements"
 SPAN = {"from": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"}
@@ -138,27 +137,6 @@ def test_a_measurement_has_its_provenance(tenant: Any) -> None:
 
     assert row["provenance"]["receipt_id"] == envelope.receipt_id
     assert row["provenance"]["connection_id"] == tenant.connection()
-
-
-class Counting:
-    """A DynamoDB client that counts the queries, the items they return and the units they cost."""
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-        self.queries = 0
-        self.items = 0
-        self.units = 0.0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._client, name)
-
-    def query(self, **arguments: Any) -> Any:
-        answer = self._client.query(**arguments)
-        self.queries += 1
-        self.items += len(answer["Items"])
-        size = sum(size_of(item) for item in answer["Items"])
-        self.units += max(math.ceil(size / 4096), 1) / (1 if arguments["ConsistentRead"] else 2)
-        return answer
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
