@@ -330,7 +330,9 @@ def test_a_year_of_rollups_costs_a_few_days_of_segments(
     assert len(year) == 365 * len(told)
     assert year[-len(told) :] == told
     assert all(cost <= bound for cost, bound in zip(got, most, strict=True)), got
-    assert summing["read_units"] >= 2 * raw  # consistently: what its stream record told must be seen
+    assert (
+        summing["read_units"] >= 2 * raw
+    )  # consistently: what its stream record told must be seen
     assert read["calls"] <= 8
 
 
