@@ -89,9 +89,7 @@ class Buckets:
 
     def _on_the_wall(self, moment: int) -> Bucket:
         number = (moment + self._offset(moment) - self._anchor) // self.length
-        # A clock that is put back over a border shows what is before it once more, or later ones first.
-        while self._borders(number) > moment:
-            number -= 1
+        # A clock that was put back over a border shows the bucket before it once more.
         while self._borders(number + 1) <= moment:
             number += 1
         return Bucket(self._borders(number), self._borders(number + 1))

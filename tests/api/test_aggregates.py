@@ -198,13 +198,17 @@ def test_a_page_that_would_take_too_long_ends_with_what_it_has(
 
 def test_a_page_begun_survives_what_comes_meanwhile(tenant: Any) -> None:
     report(tenant, [(START + n * HOUR, "temperature", n) for n in range(6)])
+    tenant.patch(DEVICE, {"expected_interval_seconds": 3600})
     query = {"frame": "1h", "functions": "sum", "limit": 3, **span(START, START + DAY)}
     first = tenant.get(PATH, **query)
 
     report(tenant, [(START - HOUR, "temperature", 9), (START + 1, "temperature", 9)])
-    rest = tenant.all(PATH, cursor=first["next_cursor"], **query)
+    report(tenant, [(START + 5 * HOUR, "leq", 9)])
+    rest = tenant.get(PATH, cursor=first["next_cursor"], **query)
 
-    assert [row["values"]["sum"] for row in first["data"] + rest] == [0, 1, 2, 3, 4, 5]
+    sums = [row["values"]["sum"] for row in first["data"] + rest["data"]]
+    assert (sums, rest["next_cursor"]) == ([0, 1, 2, 3, 4, 5], None)
+    assert first["completeness"] == rest["completeness"] == {"temperature": 6 / 24}
 
 
 def test_filled_buckets_have_count_zero_and_nothing_from_outside(tenant: Any) -> None:
@@ -306,6 +310,38 @@ def test_a_learned_interval_tells_completeness_until_an_operator_says_another(te
 
     assert learned == again == {"temperature": 59 / 60, "tvoc": None}
     assert said == {"temperature": 59 / 120, "tvoc": 0}
+
+
+def test_an_interval_is_learned_from_the_newest_day(tenant: Any) -> None:
+    report(tenant, [(START + n * MINUTE, "temperature", n) for n in range(300)])
+    report(tenant, [(START + 9 * DAY + n * HOUR, "temperature", n) for n in range(13)])
+
+    answer = tenant.get(PATH, frame="1h", **span(START + 9 * DAY, START + 10 * DAY))
+
+    assert answer["completeness"] == {"temperature": 13 / 24}
+
+
+def test_of_several_series_the_fullest_tells_completeness(tenant: Any) -> None:
+    at = tenant.clock.now // 60_000 * 60
+    for number, cells in enumerate(([[1, 2]], [[1]], [[1]])):
+        item = {
+            "tsmId": 17201,
+            "tsmEv": 10,
+            "tsmTs": at + 60 * number,
+            "tsmTuid": "T",
+            "dist": cells,
+        }
+        tenant.receives([item], vendor="haltian")
+    device = tenant.device("haltian:T")
+    tenant.patch(device, {"expected_interval_seconds": 60})
+    tenant.clock.forward(HOUR)
+
+    answer = tenant.get(
+        f"{device}/measurements/aggregate", frame="1h", metric="distance",
+        **span(at * 1000, at * 1000 + 4 * MINUTE),
+    )  # fmt: skip
+
+    assert answer["completeness"] == {"distance": 3 / 4}
 
 
 # --- what is asked -------------------------------------------------------------------------------

@@ -25,16 +25,16 @@ from chalicelib.model.summaries import CELL, Cell, Series, cells_of, series_of
 from chalicelib.model.times import DAY, HOUR, from_rfc3339
 
 # Weeks around changes of the clock; Kathmandu has none, but is a quarter of an hour off.
-WEEKS = {
-    "UTC": "2026-03-25T00:00:00Z",
-    "Europe/Berlin": "2026-03-26T07:13:11.500Z",
-    "Europe/Paris": "2026-10-23T22:00:00Z",
-    "Australia/Lord_Howe": "2026-10-01T00:00:00Z",
-    "Asia/Kathmandu": "2026-06-01T18:15:00Z",
-    "America/St_Johns": "2026-10-30T03:00:00Z",
-    "America/Sao_Paulo": "2018-11-01T13:00:00Z",
-    "America/Recife": "2018-02-15T00:00:00Z",
-}
+WEEKS = (
+    ("UTC", "2026-03-25T00:00:00Z"),
+    ("Europe/Berlin", "2026-03-26T07:13:11.500Z"),
+    ("Europe/Berlin", "2026-10-23T22:00:00Z"),
+    ("Australia/Lord_Howe", "2026-10-01T00:00:00Z"),
+    ("Asia/Kathmandu", "2026-06-01T18:15:00Z"),
+    ("America/St_Johns", "2026-10-30T03:00:00Z"),
+    ("America/Sao_Paulo", "2018-11-01T13:00:00Z"),
+    ("America/Sao_Paulo", "2018-02-15T00:00:00Z"),
+)
 METRICS_SEEN = (
     "classification_probability",
     "occupied",
@@ -50,6 +50,7 @@ class Memory:
     def __init__(self, points: Collection[Point]) -> None:
         self.kept = sorted(points, key=lambda point: point.at)
         self.spans: list[tuple[int, int]] = []
+        self.whole: list[tuple[int, int]] = []
         self.source = Source(self._cells, self._points)
 
     def _points(self, metrics: Collection[str], start: int, end: int) -> Iterator[Point]:
@@ -58,6 +59,7 @@ class Memory:
 
     def _cells(self, metrics: Collection[str], start: int, end: int) -> Iterator[Cell]:
         assert start % CELL == end % CELL == 0
+        self.whole.append((start, end))
         return cells_of(self._points(metrics, start, end))
 
 
@@ -120,13 +122,11 @@ def steps(values: pd.Series) -> pd.Series:
     return rise.where(rise >= 0, values).where(rise.notna(), 0)
 
 
-def expected(
-    points: list[Point], start: int, end: int, zone: str, frame: str, fill: str
-) -> dict[tuple[Any, ...], dict[str, float | None]]:
-    """Return the functions of every bucket: {(start, metric, discriminator): {function: value}}."""
-    minutes = utc(np.arange(start, end, 60_000))
-    every = starts_of(minutes, zone, frame).unique()
-    found: dict[tuple[Any, ...], dict[str, float | None]] = {}
+def tables(
+    points: list[Point], start: int, end: int, zone: str, frame: str
+) -> dict[Series, pd.DataFrame]:
+    """Return of each series the functions of every bucket that holds points, by start."""
+    found: dict[Series, pd.DataFrame] = {}
     for series in sorted({series_of(point) for point in points}):
         rows = [
             (p.at, float(p.value))
@@ -134,40 +134,42 @@ def expected(
             if series_of(p) == series and start <= p.at < end and p.quality != "bad"
         ]
         values = pd.Series([v for _, v in rows], index=utc([at for at, _ in rows]), dtype=float)
-        groups = values.groupby(starts_of(values.index, zone, frame))
-        table = pd.DataFrame(
-            {
-                "min": groups.min(),
-                "max": groups.max(),
-                "mean": groups.agg(energy_mean)
-                if series.metric.startswith("sound")
-                else groups.mean(),
-                "sum": groups.sum(),
-                "first": groups.first(),
-                "last": groups.last(),
-                "stddev": groups.std(ddof=0),
-                "diff": steps(values).groupby(starts_of(values.index, zone, frame)).sum()
-                if series.metric.endswith("_total")
-                else groups.last() - groups.first(),
-                **{
-                    f"p{q}": groups.agg(lambda each, q=q: np.percentile(each, q))
-                    for q in (10, 50, 90, 95)
-                },
-            },
-            dtype=float,
-        )
-        counts = groups.count()
-        if fill != "none":
-            table = table.reindex(table.index.union(every))
-            if fill == "previous":
-                table = table.ffill()
-            if fill == "linear":
-                table = table.interpolate(method="index", limit_area="inside")
-            counts = counts.reindex(table.index).fillna(0)
-        for at, row in table.iterrows():
-            plain = {k: None if math.isnan(v) else v for k, v in row.items()}
-            moment = round(at.timestamp() * 1000)
-            found[moment, *series] = {**plain, "count": counts[at]}
+        starts = starts_of(values.index, zone, frame)
+        groups = values.groupby(starts)
+        sound, counter = series.metric.startswith("sound"), series.metric.endswith("_total")
+        shares = {f"p{q}": groups.quantile(q / 100) for q in (10, 50, 90, 95)}
+        columns = {
+            "min": groups.min(),
+            "max": groups.max(),
+            "mean": groups.agg(energy_mean) if sound else groups.mean(),
+            "sum": groups.sum(),
+            "first": groups.first(),
+            "last": groups.last(),
+            "stddev": groups.std(ddof=0),
+            "diff": steps(values).groupby(starts).sum()
+            if counter
+            else groups.last() - groups.first(),
+            "count": groups.count(),
+        }
+        found[series] = pd.DataFrame(columns | shares, dtype=float)
+    return found
+
+
+def filled(
+    known: dict[Series, pd.DataFrame], every: pd.DatetimeIndex, fill: str
+) -> dict[tuple[Any, ...], dict[str, float | None]]:
+    """Return the functions of every bucket: {(start, metric, discriminator): {function: value}}."""
+    found: dict[tuple[Any, ...], dict[str, float | None]] = {}
+    for series, table in known.items():
+        whole = table if fill == "none" else table.reindex(every)
+        counts = whole["count"].fillna(0)
+        if fill == "previous":
+            whole = whole.ffill()
+        if fill == "linear":
+            whole = whole.interpolate(method="index", limit_area="inside")
+        for at, row in whole.assign(count=counts).iterrows():
+            plain = {name: None if math.isnan(value) else value for name, value in row.items()}
+            found[(round(at.timestamp() * 1000), *series)] = plain
     return found
 
 
@@ -180,25 +182,29 @@ def question(
 
 
 def check(rows: list[Row], wanted: dict[tuple[Any, ...], dict[str, float | None]]) -> None:
-    assert [(row.bucket.start, *row.series) for row in rows] == sorted(wanted)
-    for row in rows:
-        assert row.numbers == pytest.approx(wanted[row.bucket.start, *row.series], abs=1e-9), row
+    places = sorted(wanted)
+    assert [(row.bucket.start, *row.series) for row in rows] == places
+    found = np.array([[row.numbers[each] for each in FUNCTIONS] for row in rows], dtype=float)
+    right = np.array([[wanted[place][each] for each in FUNCTIONS] for place in places], dtype=float)
+    np.testing.assert_allclose(found, right, rtol=1e-9, atol=1e-9)  # None is NaN, on both sides
 
 
-@pytest.mark.parametrize("fill", ["none", "null", "previous", "linear"])
 @pytest.mark.parametrize("frame", ["30m", "1h", "6h", "12h", "1d", "1w"])
-@pytest.mark.parametrize("zone", WEEKS)
-def test_buckets_are_those_that_pandas_makes(zone: str, frame: str, fill: str) -> None:
+@pytest.mark.parametrize(("zone", "begins"), WEEKS)
+def test_buckets_are_those_that_pandas_makes(zone: str, begins: str, frame: str) -> None:
     if (zone, frame) == ("Australia/Lord_Howe", "1h"):
         frame = "15m"  # half an hour is gone there; see the frames' own tests
-    start = from_rfc3339(WEEKS[zone]) or 0
+    start = from_rfc3339(begins) or 0
     end = start + 6 * DAY + 12_345_678
-    points = drawn(random.Random(f"{zone}{frame}"), start, end)  # noqa: S311 - a sample
+    points = drawn(random.Random(f"{begins}{frame}"), start, end)  # noqa: S311 - a sample
+    known = tables(points, start, end, zone, frame)
+    every = starts_of(utc(np.arange(start, end, 60_000)), zone, frame).unique()
 
-    asked = question(start, end, zone, frame, fill, points)
-    rows, _ = Aggregation(asked, Memory(points).source).page(10**6)
+    for fill in ("none", "null", "previous", "linear"):
+        asked = question(start, end, zone, frame, fill, points)
+        rows, _ = Aggregation(asked, Memory(points).source).page(10**6)
 
-    check(rows, expected(points, start, end, zone, frame, fill))
+        check(rows, filled(known, every, fill))
 
 
 # --- what must hold of any page ------------------------------------------------------------------
@@ -335,3 +341,43 @@ def test_what_was_read_for_a_page_is_not_read_again_for_its_completeness(descend
     aggregation.counts()
 
     assert sum(end - start for start, end in memory.spans) == 9000 * HOUR
+
+
+def test_cells_are_read_whole_but_where_a_border_cuts_them() -> None:
+    points = [Point("temperature", n * HOUR, n, "Cel", None, "good", {}) for n in range(100)]
+    plain = {
+        zone: replace(question(HOUR // 2, 2 * DAY, zone, "1d", "none", points), functions=("sum",))
+        for zone in ("Europe/Berlin", "Asia/Kathmandu")
+    }
+    memories = {zone: Memory(points) for zone in plain}
+
+    for zone, asked in plain.items():
+        Aggregation(asked, memories[zone].source).page(100)
+
+    midnights = [18 * HOUR, 42 * HOUR]  # a quarter past, in Kathmandu
+    assert memories["Europe/Berlin"].whole == [(HOUR, 48 * HOUR)]
+    assert memories["Asia/Kathmandu"].whole == [
+        (HOUR, midnights[0]),
+        (midnights[0] + HOUR, midnights[1]),
+        (midnights[1] + HOUR, 48 * HOUR),
+    ]
+
+
+def test_where_points_are_few_a_page_is_found_in_few_reads() -> None:
+    points = [Point("temperature", n * 100 * DAY, n, "Cel", None, "good", {}) for n in range(5)]
+    memory = Memory(points)
+    asked = question(0, 500 * DAY, "UTC", "1m", "none", points)
+
+    rows, _ = Aggregation(asked, memory.source).page(100)
+
+    assert len(rows) == 5
+    assert len(memory.spans) <= 20
+
+
+def test_the_row_before_a_page_holds_nothing_from_before_the_range() -> None:
+    points = [Point("temperature", n * HOUR // 4, n, "Cel", None, "good", {}) for n in (0, 3, 28)]
+    asked = question(HOUR // 2, 8 * HOUR, "UTC", "1h", "previous", points)
+
+    rows = paged(asked, Memory(points).source, 1, descending=True)
+
+    assert [row.numbers["first"] for row in rows] == [28, *[3] * 7]

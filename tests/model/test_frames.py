@@ -45,6 +45,7 @@ def lengths(zone: str, frame: str, start: str, end: str) -> list[float]:
         ("Australia/Lord_Howe", "1d", "2026-10-03T13:30:00Z", "2026-10-05T12:00:00Z", [23.5, 24]),
         ("Australia/Lord_Howe", "1h", "2026-10-03T14:30:00Z", "2026-10-03T17:00:00Z", [1, 0.5, 1]),
         ("Australia/Lord_Howe", "1h", "2026-04-04T14:00:00Z", "2026-04-04T16:30:00Z", [1, 0.5, 1]),
+        ("Asia/Pyongyang", "1h", "2018-05-04T13:30:00Z", "2018-05-04T16:00:00Z", [1, 0.5, 1]),
         # No midnight, and midnight after 23 o'clock twice.
         ("America/Sao_Paulo", "1d", "2018-11-03T03:00:00Z", "2018-11-05T12:00:00Z", [24, 23, 24]),
         ("America/Sao_Paulo", "1d", "2018-02-17T02:00:00Z", "2018-02-18T12:00:00Z", [25, 24]),
@@ -64,6 +65,14 @@ def test_a_day_without_midnight_begins_with_its_first_moment() -> None:
     bucket = Buckets("1d", ZoneInfo("America/Sao_Paulo")).holding(moment("2018-11-04T12:00:00Z"))
 
     assert to_rfc3339(bucket.start) == "2018-11-04T03:00:00.000Z"  # 01:00 there
+
+
+def test_a_clock_put_back_over_midnight_does_not_begin_the_day_again() -> None:
+    days = Buckets("1d", ZoneInfo("America/St_Johns"))
+
+    found = days.holding(moment("2010-11-07T03:00:00Z"))  # 23:30 there, for the second time
+
+    assert to_rfc3339(found.start) == "2010-11-07T02:30:00.000Z"
 
 
 def test_weeks_begin_on_monday() -> None:
