@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -29,7 +30,12 @@ class Caller:
 
 
 NOBODY = Caller("", "", "")
-"""The caller of a public route, and of the one above all tenants."""
+"""The caller of a public route."""
+PREFIX = "trb_"
+"""How API keys begin."""
+_KEY = re.compile(PREFIX + "[A-Za-z0-9_-]{43}")
+_ROOT = ApiKey("root", "", "root key", ("root",), 0, "")
+"""The key above all tenants."""
 
 
 class Memory:
@@ -64,28 +70,27 @@ def memory_of(hub: Hub) -> Memory:
     return Memory(hub)
 
 
-def authorized(hub: Hub, request: Request, route: Route) -> Caller:
-    """Return who calls, or refuse the request with 401 or 403."""
-    if route.scope is None:
-        return NOBODY
-    scheme, _, presented = request.headers.get("authorization", "").strip().partition(" ")
-    digest = hashed(presented.strip())
-    if scheme.lower() != "bearer" or not presented.strip():
-        raise _unauthorized("Send Authorization: Bearer and an API key.")
+def identified(hub: Hub, request: Request) -> ApiKey | None:
+    """Return the live key that a request presents, or ``None``."""
+    scheme, _, rest = request.headers.get("authorization", "").strip().partition(" ")
+    presented = rest.strip()
+    if scheme.lower() != "bearer" or not presented:
+        return None
+    digest = hashed(presented)
     if hub.config.root_key_sha256 and same(digest, hub.config.root_key_sha256):
-        if route.scope == "root":
-            return NOBODY
-        raise ProblemError("missing-scope", "The root key only creates tenants.")
-    key = memory_of(hub).find(digest)
+        return _ROOT
+    # A guess that cannot be a key costs no read.  One that could be has 256 bits to hit.
+    return memory_of(hub).find(digest) if _KEY.fullmatch(presented) else None
+
+
+def authorized(key: ApiKey | None, route: Route) -> Caller:
+    """Return who calls, or refuse the request with 401 or 403."""
     if key is None:
-        raise _unauthorized("There is no live API key like this.")
+        headers = {"WWW-Authenticate": 'Bearer realm="tributary"'}
+        detail = "Send Authorization: Bearer and a live API key."
+        raise ProblemError("unauthorized", detail, headers=headers)
     if route.scope not in key.scopes:
         what = "root key" if route.scope == "root" else f"scope {route.scope!r}"
         detail = f"This call needs the {what}; the key has: {', '.join(key.scopes)}."
         raise ProblemError("missing-scope", detail)
     return Caller(key.tenant, key.id, key.name)
-
-
-def _unauthorized(detail: str) -> ProblemError:
-    headers = {"WWW-Authenticate": 'Bearer realm="tributary"'}
-    return ProblemError("unauthorized", detail, headers=headers)

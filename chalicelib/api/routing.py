@@ -41,6 +41,10 @@ class Route:
     conflicts: bool = False
     otherwise: tuple[int, str] | None = None
     """Another status and shape of success: the handler then returns a ``Response``."""
+    creates: str | None = None
+    """The prefix of the id (``Call.created_id``) of what the call creates."""
+    once: str | None = None
+    """The member of the answer that is shown this once: a repeated call is answered ``null`` there."""
 
     @property
     def segments(self) -> list[str]:
@@ -51,6 +55,18 @@ class Route:
     def names(self) -> list[str]:
         """The names of the template's path parameters, in order."""
         return [segment[1:-1] for segment in self.segments if segment.startswith("{")]
+
+    @property
+    def resource(self) -> str:
+        """What the call is about, as the audit log names it: ``connections``."""
+        return self.segments[1]
+
+    @property
+    def action(self) -> str:
+        """What the call does, as the audit log names it: ``create``, ``update``, ``rotate-secret``."""
+        verbs = {"POST": "create", "PATCH": "update", "DELETE": "delete"}
+        last = self.segments[-1]
+        return last if self.names and not last.startswith("{") else verbs.get(self.method, "read")
 
     def function(self) -> Callable[..., Any]:
         """Return the handler, importing its module now."""
