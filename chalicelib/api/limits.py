@@ -1,7 +1,7 @@
 """Rate limits: how much a key may ask, and how every answer says what is left.
 
-A process counts its own answers exactly.  What it may not know, what others let the same key do, it learns from the
-table: but only for a key that is busy, and once for many requests, since a write costs as much as a request.
+A process counts its own answers exactly.  What others let the same key do it learns from the table, but only
+for a key that is busy, and once for many requests: a write costs as much as a request.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 class Pace:
     """A bucket of ``requests`` that refills within ``seconds``.
 
-    It knows one moment, at which it will be full again (``full_at``, in milliseconds times ``requests``, so that
-    nothing is ever rounded).
+    It knows one moment, at which it will be full again (``full_at``, in milliseconds times ``requests``,
+    so that nothing is ever rounded).
     """
 
     requests: int

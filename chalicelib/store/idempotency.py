@@ -1,7 +1,7 @@
 """Answers kept for a day by the caller's idempotency key, so that a call that is sent again acts once.
 
-A key is claimed before its call acts and holds the answer afterwards.  Whoever claims may die: then the claim lapses,
-and the same call may claim the key again.
+A key is claimed before its call acts and holds the answer afterwards.  Whoever claims may die: then the
+claim lapses, and the same call may claim the key again.
 """
 
 from __future__ import annotations

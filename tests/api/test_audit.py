@@ -29,6 +29,7 @@ def test_a_tenants_log_begins_with_its_creation(tenant: Any) -> None:
 
 
 def test_an_entry_names_who_and_when(tenant: Any) -> None:
+    tenant.clock.forward(1)
     caller = tenant.key_of("admin", name="Ann")
     tenant.clock.forward(60_000)
     made = caller.post("/v1/connections", {"vendor": "relayr", "name": "x"})["id"]

@@ -126,3 +126,28 @@ def test_an_empty_answer_has_no_content_type(tenant: Any, hub: Any) -> None:
 
     assert (response.status_code, response.body) == (204, "")
     assert "Content-Type" not in response.headers
+
+
+def operations(document: Any) -> list[tuple[str, Any]]:
+    return [
+        (method.upper(), each)
+        for item in document["paths"].values()
+        for method, each in item.items()
+    ]
+
+
+def test_every_post_takes_an_idempotency_key_and_says_what_may_come_of_it(document: Any) -> None:
+    reference = {"$ref": "#/components/parameters/Idempotency-Key"}
+    for method, operation in operations(document):
+        assert (reference in operation.get("parameters", [])) == (method == "POST")
+        if method == "POST":
+            assert {"409", "422", "429"} <= set(operation["responses"])
+
+
+def test_every_answer_to_a_key_tells_the_rate_limit(document: Any) -> None:
+    for _, operation in operations(document):
+        for status, answer in operation["responses"].items():
+            told = {"RateLimit", "RateLimit-Policy"} <= set(answer.get("headers", {}))
+            assert told == (bool(operation["security"]) and status != "401")
+        if operation["security"]:
+            assert "Retry-After" in operation["responses"]["429"]["headers"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -190,10 +191,8 @@ def test_a_crash_anywhere_makes_nothing_twice(
 def test_the_secret_of_what_a_crash_left_works(tenant: Any, aws: FakeAws) -> None:
     for place in range(4, 12):
         aws.dynamodb.faults = Dies(place, after=True)
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             post(tenant, "/v1/api-keys", BODY, f"k{place}")
-        except KeyboardInterrupt:
-            pass
         aws.dynamodb.faults = Faults()
         tenant.clock.forward(35_000)
         key = post(tenant, "/v1/api-keys", BODY, f"k{place}").value["key"]

@@ -7,7 +7,18 @@ from typing import Any
 
 import pytest
 
-from tests.support.fake_aws import FakeAws
+from tests.support.fake_aws import FakeAws, Faults, error
+
+
+class Down(Faults):
+    """One operation of AWS always fails."""
+
+    def __init__(self, operation: str) -> None:
+        self.operation = operation
+
+    def before(self, operation: str) -> None:
+        if operation == self.operation:
+            raise error("InternalServerError", operation)
 
 
 def statuses(caller: Any, count: int) -> list[int]:
@@ -95,7 +106,7 @@ def test_errors_say_it_as_well(tenant: Any, method: str, path: str, body: Any, s
 
 def test_a_failure_of_ours_says_it_as_well(tenant: Any, aws: FakeAws) -> None:
     tenant.get("/v1/devices")
-    aws.dynamodb.query = lambda **_: 1 / 0  # type: ignore[method-assign]
+    aws.dynamodb.faults = Down("Query")
 
     response = tenant.send("GET", "/v1/devices")
 
@@ -156,7 +167,7 @@ def test_a_quiet_key_costs_nothing_and_a_busy_one_a_write_for_twenty(
 
 
 def test_a_guess_that_can_be_no_key_is_refused_without_a_read(nobody: Any, aws: FakeAws) -> None:
-    aws.dynamodb.get_item = lambda **_: 1 / 0  # type: ignore[method-assign]
+    aws.dynamodb.faults = Down("GetItem")
     headers = {"authorization": "Bearer trb_short"}
 
     assert nobody.send("GET", "/v1/devices", headers=headers).status == 401

@@ -1,7 +1,8 @@
 """Tenants apart: whatever one holds, another's answers do not change by a byte.
 
-One tenant has some of everything.  Another calls every route with the first one's ids, in paths, filters and bodies, and is
-answered as with ids that never existed.  A new route, parameter or body fails here until it is covered.
+One tenant has some of everything.  Another calls every route with the first one's ids, in paths, filters
+and bodies, and is answered as with ids that never existed.  A new route, parameter or body fails here
+until it is covered.
 """
 
 from __future__ import annotations
