@@ -36,8 +36,10 @@ def once(call: Call, act: Callable[[Call], Response]) -> Response:
     except store.ReusedError:
         detail = f"This {HEADER} was sent with another body or to another route."
         raise ProblemError("idempotency-key-reused", detail) from None
-    except store.InFlightError as error:
-        again = {"Retry-After": str(-(-error.wait // 1000))}
+    except store.InFlightError:
+        again = {
+            "Retry-After": "1"
+        }  # most calls take less; one that died blocks its key a little longer
         detail = f"The first call with this {HEADER} is not answered yet."
         raise ProblemError("idempotency-key-in-flight", detail, headers=again) from None
     if isinstance(claimed, store.Kept):

@@ -29,11 +29,6 @@ class ReusedError(Exception):
 class InFlightError(Exception):
     """The key's first call is not answered yet."""
 
-    def __init__(self, wait: int) -> None:
-        super().__init__(wait)
-        self.wait = wait
-        """Milliseconds after which it is at the latest."""
-
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -72,7 +67,7 @@ def claim(table: Table, tenant: str, name: str, request: str) -> Claim | Kept:
             if "d" in found:
                 return Kept(unpack(found["d"]))
             if now < found["u"]:
-                raise InFlightError(found["u"] - now)
+                raise InFlightError
         again = found if found is not None and live and found["r"] == request else None
         item: Plain = {
             "r": request,
@@ -87,7 +82,7 @@ def claim(table: Table, tenant: str, name: str, request: str) -> Claim | Kept:
             found = table.get(where)
             continue
         return Claim(where, item, (int(found[VERSION]) if found else 0) + 1)
-    raise InFlightError(1000)
+    raise InFlightError
 
 
 def keep(table: Table, claimed: Claim, answer: Any) -> None:
