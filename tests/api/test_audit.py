@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from chalicelib.api import Request, Response
+from chalicelib.api.access import Caller
+from chalicelib.api.auditing import audited
+from chalicelib.api.calls import Call
 from chalicelib.api.table import ROUTES
 from tests.support.fake_aws import FakeAws, Faults, error
 
@@ -157,3 +162,14 @@ def test_nothing_is_done_that_cannot_be_logged(tenant: Any, aws: FakeAws) -> Non
 )
 def test_a_route_that_creates_answers_an_id(route: Any) -> None:
     assert "id" in route.shape().model_fields
+
+
+def test_what_a_route_does_not_say_it_creates_is_named_after_it_was(tenant: Any) -> None:
+    rows = [r for r in ROUTES if r.handler == "keys.create"]
+    route = replace(rows[0], creates=None)
+    call = Call(tenant.hub, route, Request("POST", ""), Caller(tenant.id, "k", "n"), {}, {}, None)
+    tenant.clock.forward(1)
+
+    audited(call, lambda _: Response(201, {"id": "made"}))
+
+    assert acts(tenant)[-1] == ("create", "api-keys", "made")

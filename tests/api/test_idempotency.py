@@ -267,3 +267,25 @@ def test_every_secret_of_an_answer_is_shown_once(route: Any) -> None:
         members -= {"key"}  # what the vendor calls the condition
 
     assert members == ({route.once} if route.once else set())
+
+
+def test_of_calls_at_the_same_time_one_acts(tenant: Any, aws: FakeAws) -> None:
+    answers: list[Any] = []
+
+    class Meanwhile(Faults):
+        """Before the first write of a handler, the same call comes again."""
+
+        writes = 0
+
+        def before(self, operation: str) -> None:
+            self.writes += operation == "PutItem"
+            if self.writes == 3 and not answers:
+                answers.append(post(tenant, "/v1/api-keys", BODY))
+
+    tenant.get("/v1/api-keys")
+    aws.dynamodb.faults = Meanwhile()
+    first = post(tenant, "/v1/api-keys", BODY)
+    aws.dynamodb.faults = Faults()
+
+    assert [first.status, answers[0].status] == [201, 409]
+    assert len([row for row in keys_of(tenant) if row["name"] == "x"]) == 1
