@@ -65,7 +65,7 @@ class _Meter:
         self._unasked = Pace(unasked, seconds * _UNASKED) if unasked else None
         self._most = max(1, requests // _SHARE)
         self._together = Allowance(Pace(requests, seconds))
-        self._share, self._share_until = 0, 0
+        self._share, self._share_until, self._closed_until = 0, 0, 0
 
     def ask(self, hub: Hub, tenant: str, key_id: str) -> Verdict:
         """Count one request."""
@@ -74,8 +74,8 @@ class _Meter:
             if wait := self._here.wait(now):
                 return Verdict(self._here, 0, self._here.full_in(now), wait)
             if not self._granted(hub, tenant, key_id, now):
-                together = self._together.pace
-                return Verdict(self._here, 0, together.full_in(now), max(1, together.wait(now)))
+                full_in = self._together.pace.full_in(now)
+                return Verdict(self._here, 0, full_in, self._closed_until - now)
             self._here = self._here.taken(1, now)
             others = self._share + self._together.pace.left(now)
             left = min(self._here.left(now), others)
@@ -86,15 +86,17 @@ class _Meter:
             self._unasked = self._unasked.taken(1, now)
             return True
         if not self._share or now >= self._share_until:
-            if self._together.pace.wait(now):
-                return False  # nothing was left when the table was last asked
+            if now < self._closed_until:
+                return False
             table = table_of(hub)
             self._share, self._together = allowances.take(
                 table, tenant, key_id, self._together, self._most
             )
             self._share_until = now + self._here.seconds * 1000
-        if not self._share:
-            return False
+            if not self._share:  # others took it all: ask no more before it is worth a write
+                wait = self._together.pace.wait(now, self._most)
+                self._closed_until = now + max(1, wait)
+                return False
         self._share -= 1
         return True
 

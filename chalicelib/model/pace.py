@@ -26,9 +26,9 @@ class Pace:
         full_at = now * self.requests + self._missing(now) + count * self._each
         return replace(self, full_at=full_at)
 
-    def wait(self, now: int) -> int:
-        """Return after how many milliseconds one may be taken, 0 if now."""
-        return max(0, -((self._whole - self._missing(now) - self._each) // self.requests))
+    def wait(self, now: int, count: int = 1) -> int:
+        """Return after how many milliseconds so many may be taken, 0 if now."""
+        return max(0, -((self._whole - self._missing(now) - count * self._each) // self.requests))
 
     def full_in(self, now: int) -> int:
         """Return after how many milliseconds all may be taken at once."""

@@ -21,6 +21,15 @@ class Down(Faults):
             raise error("InternalServerError", operation)
 
 
+class Operations(Faults):
+    """Counts the calls of AWS that write."""
+
+    count = 0
+
+    def before(self, operation: str) -> None:
+        self.count += operation == "PutItem"
+
+
 def statuses(caller: Any, count: int) -> list[int]:
     return [caller.send("GET", "/v1/devices").status for _ in range(count)]
 
@@ -152,6 +161,24 @@ def test_a_share_that_was_not_used_does_not_hold_others_up_for_ever(tenant: Any)
     tenant.clock.forward(2000)
 
     assert statuses(second, 40) == [200] * 40
+
+
+def test_a_flood_that_is_refused_asks_the_table_once_a_share(tenant: Any, aws: FakeAws) -> None:
+    first = limited(tenant, 40, 4)
+    second = first.elsewhere()
+    second.send("GET", "/v1/devices")
+    statuses(first, 40)
+    asked = Operations()
+    aws.dynamodb.faults = asked
+
+    assert 429 in statuses(second, 10)  # it read its key, used what was unasked, and asked
+    begun = asked.count
+    for _ in range(39):
+        tenant.clock.forward(10)
+        assert second.send("GET", "/v1/devices").status == 429
+    assert asked.count == begun
+    tenant.clock.forward(10)
+    assert statuses(second, 5) == [200] * 4 + [429]
 
 
 def test_a_quiet_key_costs_nothing_and_a_busy_one_a_write_for_twenty(
