@@ -15,7 +15,12 @@ _ALPHABET = string.ascii_lowercase + string.digits
 
 def new_id(prefix: str) -> str:
     """Return an id nobody can guess, such as ``con_`` and 16 letters or digits (82 bits)."""
-    return f"{prefix}_{''.join(secrets.choice(_ALPHABET) for _ in range(16))}"
+    return f"{prefix}_{new_name()}"
+
+
+def new_name() -> str:
+    """Return what sets an id apart: 16 letters or digits."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(16))
 
 
 def new_secret(prefix: str = "") -> str:

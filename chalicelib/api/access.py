@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -31,7 +32,12 @@ class Caller:
 
 
 NOBODY = Caller("", "", "")
-"""The caller of a public route, and of the one above all tenants."""
+"""The caller of a public route."""
+PREFIX = "trb_"
+"""How API keys begin."""
+_KEY = re.compile(PREFIX + "[A-Za-z0-9_-]{43}")
+_ROOT = ApiKey("root", "", "root key", ("root",), 0, "")
+"""The key above all tenants."""
 
 
 class Memory:
@@ -66,21 +72,21 @@ def memory_of(hub: Hub) -> Memory:
     return Memory(hub)
 
 
-def authorized(hub: Hub, request: Request, route: Route) -> Caller:
-    """Return who calls, or refuse the request with 401 or 403."""
-    if route.scope is None:
-        return NOBODY
-    presented = _presented(request, route)
-    if not presented:
-        raise _unauthorized(route, "Send Authorization: Bearer and an API key.")
+def identified(hub: Hub, request: Request, *, basic: bool = False) -> ApiKey | None:
+    """Return the live key that a request presents, or ``None``; ``basic``: also as a password."""
+    presented = _presented(request, basic=basic)
     digest = hashed(presented)
     if hub.config.root_key_sha256 and same(digest, hub.config.root_key_sha256):
-        if route.scope == "root":
-            return NOBODY
-        raise ProblemError("missing-scope", "The root key only creates tenants.")
-    key = memory_of(hub).find(digest)
+        return _ROOT
+    # A guess that cannot be a key costs no read.  One that could be has 256 bits to hit.
+    return memory_of(hub).find(digest) if _KEY.fullmatch(presented) else None
+
+
+def authorized(key: ApiKey | None, route: Route) -> Caller:
+    """Return who calls, or refuse the request with 401 or 403."""
     if key is None:
-        raise _unauthorized(route, "There is no live API key like this.")
+        detail = "Send Authorization: Bearer and a live API key."
+        raise ProblemError("unauthorized", detail, headers=_challenge(route))
     if route.scope not in key.scopes:
         what = "root key" if route.scope == "root" else f"scope {route.scope!r}"
         detail = f"This call needs the {what}; the key has: {', '.join(key.scopes)}."
@@ -88,19 +94,18 @@ def authorized(hub: Hub, request: Request, route: Route) -> Caller:
     return Caller(key.tenant, key.id, key.name)
 
 
-def _presented(request: Request, route: Route) -> str:
+def _presented(request: Request, *, basic: bool) -> str:
     """Return the key that a request presents, or nothing."""
-    scheme, _, presented = request.headers.get("authorization", "").strip().partition(" ")
+    scheme, _, rest = request.headers.get("authorization", "").strip().partition(" ")
     if scheme.lower() == "bearer":
-        return presented.strip()
-    if route.basic and scheme.lower() == "basic":
+        return rest.strip()
+    if basic and scheme.lower() == "basic":
         with suppress(ValueError):
-            pair = base64.b64decode(presented.strip(), validate=True).decode()
+            pair = base64.b64decode(rest.strip(), validate=True).decode()
             return pair.partition(":")[2]
     return ""
 
 
-def _unauthorized(route: Route, detail: str) -> ProblemError:
-    challenges = ["Bearer", "Basic"] if route.basic else ["Bearer"]
-    headers = {"WWW-Authenticate": ", ".join(f'{each} realm="tributary"' for each in challenges)}
-    return ProblemError("unauthorized", detail, headers=headers)
+def _challenge(route: Route) -> dict[str, str]:
+    schemes = ["Bearer", "Basic"] if route.basic else ["Bearer"]
+    return {"WWW-Authenticate": ", ".join(f'{each} realm="tributary"' for each in schemes)}

@@ -13,6 +13,7 @@ from chalicelib.api.access import Caller
 from chalicelib.api.http import Request
 from chalicelib.api.routing import Route
 from chalicelib.aws import Hub
+from chalicelib.security import new_name
 from chalicelib.store import signing
 from chalicelib.store.table import Table, table_of
 
@@ -31,6 +32,8 @@ class Call:
     query: Mapping[str, Any]
     body: Any
     """The body's model, or ``None``."""
+    reserved: str | None = None
+    """What sets apart the id of what is created: the same when the call is repeated."""
 
     @property
     def table(self) -> Table:
@@ -51,6 +54,13 @@ class Call:
     def limit(self) -> int:
         """Rows of this page at most."""
         return int(self.query["limit"])
+
+    @cached_property
+    def created_id(self) -> str:
+        """The id of what this call creates: the same when it is repeated under an idempotency key."""
+        if self.route.creates is None:
+            raise LookupError(f"{self.route.template} does not say what it creates")
+        return f"{self.route.creates}_{self.reserved or new_name()}"
 
     @cached_property
     def after(self) -> Any:

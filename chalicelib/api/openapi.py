@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from chalicelib.api.examples import example
+from chalicelib.api.idempotency import HEADER, LONGEST, REPLAYED
 from chalicelib.api.parameters import Parameter
 from chalicelib.api.problems import CONTENT_TYPE, KINDS
 from chalicelib.api.routing import Route
@@ -20,6 +21,24 @@ _FOLLOWED = {
 }
 """Below which path the ids of an answer are found, if not below its own."""
 _REFS = "#/components/schemas/{model}"
+_HEADERS: Mapping[str, tuple[str, str]] = {
+    "RateLimit": (
+        "`r`: requests that the key may send at once; `t`: seconds until it may send all of them.",
+        '"default";r=199;t=1',
+    ),
+    "RateLimit-Policy": (
+        "`q` requests at once, refilled evenly within `w` seconds.",
+        '"default";q=200;w=2',
+    ),
+    "Retry-After": ("Whole seconds after which to send the call again.", "1"),
+    REPLAYED: ("`true` where the answer is that of an earlier call.", "true"),
+}
+_IDEMPOTENCY_KEY: Mapping[str, Any] = {
+    "name": HEADER,
+    "in": "header",
+    "description": "A call that is sent again under its key within 24 hours is answered as the first was.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST},
+}
 
 
 def document(routes: Iterable[Route]) -> dict[str, Any]:
@@ -54,8 +73,18 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         "components": {
             "schemas": models,
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "headers": {name: _header(*told) for name, told in _HEADERS.items()},
+            "parameters": {HEADER: _IDEMPOTENCY_KEY},
         },
     }
+
+
+def _header(description: str, example: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "string"}, "example": example}
+
+
+def _header_ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/headers/{name}"}
 
 
 def _name(model: Any) -> str:
@@ -65,6 +94,8 @@ def _name(model: Any) -> str:
 def _operation(route: Route, schemas: Mapping[Any, Any]) -> dict[str, Any]:
     parameters = [_path_parameter(name) for name in route.names]
     parameters += [_query_parameter(each) for each in route.query or ()]
+    if route.method == "POST":
+        parameters.append({"$ref": f"#/components/parameters/{HEADER}"})
     operation: dict[str, Any] = {
         "operationId": route.handler.replace(".", "_"),
         "summary": route.summary,
@@ -132,10 +163,21 @@ def _query_parameter(parameter: Parameter) -> dict[str, Any]:
 
 def _responses(route: Route, schemas: Mapping[Any, Any]) -> dict[str, Any]:
     successes = [route.status, *(route.otherwise[:1] if route.otherwise else ())]
-    return {
-        **{str(status): _success(route, schemas, status) for status in sorted(successes)},
-        **{str(status): _problem(status) for status in sorted(_refusals(route))},
-    }
+    found = {str(status): _success(route, schemas, status) for status in sorted(successes)}
+    for answer in found.values():
+        if route.method == "POST":
+            answer["headers"] = {REPLAYED: _header_ref(REPLAYED)}
+    found |= {str(status): _problem(status) for status in sorted(_refusals(route))}
+    if route.scope:
+        for status, answer in found.items():
+            told = [] if status == "401" else ["RateLimit", "RateLimit-Policy"]
+            told += ["Retry-After"] if status == "429" or _waits(route, status) else []
+            answer["headers"] = answer.get("headers", {}) | {n: _header_ref(n) for n in told}
+    return found
+
+
+def _waits(route: Route, status: str) -> bool:
+    return status == "409" and route.method == "POST"
 
 
 def _success(route: Route, schemas: Mapping[Any, Any], status: int) -> dict[str, Any]:
@@ -162,13 +204,15 @@ def _refusals(route: Route) -> set[int]:
     # Every route takes known parameters only, so every route can answer 400.
     statuses = {400, 500}
     if route.scope:
-        statuses |= {401, 403}
+        statuses |= {401, 403, 429}
     if route.names:
         statuses.add(404)
     if route.body:
         statuses |= {413, 422}
     if route.conflicts:
         statuses.add(409)
+    if route.method == "POST":
+        statuses |= {409, 422}  # of another call under the same idempotency key
     return statuses
 
 

@@ -36,14 +36,24 @@ KINDS: Mapping[str, Kind] = {
         400, "Invalid cursor", "Send next_cursor as it came, with the same filters and order."
     ),
     "invalid-query": Kind(400, "Invalid query", "Ask as docs/sensorthings.md says."),
+    "invalid-idempotency-key": Kind(
+        400, "Invalid Idempotency-Key", "Send 1 to 255 characters, such as a UUID."
+    ),
     "unauthorized": Kind(401, "Unauthorized", "Send Authorization: Bearer and a live API key."),
     "missing-scope": Kind(403, "Missing scope", "Use a key that has the scope."),
     "not-found": Kind(404, "Not found", "Check the id: there is no such thing in your tenant."),
     "unknown-route": Kind(404, "Unknown route", "See /v1/openapi.json for all routes."),
     "method-not-allowed": Kind(405, "Method not allowed", "Use one of the methods in Allow."),
     "conflict": Kind(409, "Conflict", "Read the present state: it does not allow this."),
+    "idempotency-key-in-flight": Kind(
+        409, "Idempotency-Key in flight", "Send the same call again after Retry-After."
+    ),
     "body-too-large": Kind(413, "Body too large", "Send a smaller body."),
     "invalid-body": Kind(422, "Invalid body", "Correct the members that `errors` points at."),
+    "idempotency-key-reused": Kind(
+        422, "Idempotency-Key reused", "Send a new key with a new call."
+    ),
+    "too-many-requests": Kind(429, "Too many requests", "Send it again after Retry-After."),
     "internal-error": Kind(500, "Internal error", "Try again; report it if it stays."),
 }
 

@@ -48,6 +48,10 @@ class Route:
     """Basic authentication with the key as password is taken too."""
     documented: bool = True
     """Whether it stands in the OpenAPI document, which has no words for a path of any length."""
+    creates: str | None = None
+    """The prefix of the id (``Call.created_id``) of what the call creates."""
+    once: str | None = None
+    """The member of the answer that is shown this once: a repeated call is answered ``null`` there."""
 
     @property
     def segments(self) -> list[str]:
@@ -58,6 +62,18 @@ class Route:
     def names(self) -> list[str]:
         """The names of the template's path parameters, in order."""
         return [each[1:-1] for each in self.segments if each.startswith("{") and each != _REST]
+
+    @property
+    def resource(self) -> str:
+        """What the call is about, as the audit log names it: ``connections``."""
+        return self.segments[1]
+
+    @property
+    def action(self) -> str:
+        """What the call does, as the audit log names it: ``create``, ``update``, ``rotate-secret``."""
+        verbs = {"POST": "create", "PATCH": "update", "DELETE": "delete"}
+        last = self.segments[-1]
+        return last if self.names and not last.startswith("{") else verbs.get(self.method, "read")
 
     def function(self) -> Callable[..., Any]:
         """Return the handler, importing its module now."""

@@ -81,6 +81,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST", "/v1/connections", "admin", "connections.create", "Create a connection",
         body="ConnectionBody", status=201, returns="administration.ConnectionWithSecret",
+        creates="con", once="secret",
     ),
     Route(
         "GET", "/v1/connections", "admin", "connections.list_connections", "List connections",
@@ -101,6 +102,7 @@ ROUTES: tuple[Route, ...] = (
         "POST", f"{_CONNECTION}/rotate-secret", "admin", "connections.rotate",
         "Replace a connection's secret",
         body="Rotation", body_optional=True, returns="administration.Secret",
+        once="secret",
     ),
     Route(
         "POST", f"{_CONNECTION}/renormalize", "admin", "renormalizations.begin",
@@ -126,6 +128,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST", "/v1/integrations", "admin", "integrations.create", "Create an integration",
         body="IntegrationBody", status=201, returns="administration.IntegrationWithSecret",
+        creates="int", once="secret",
     ),
     Route(
         "GET", "/v1/integrations", "admin", "integrations.list_integrations",
@@ -147,6 +150,7 @@ ROUTES: tuple[Route, ...] = (
         "POST", f"{_INTEGRATION}/rotate-secret", "admin", "integrations.rotate",
         "Replace an integration's signing secret",
         body="OverlappingRotation", body_optional=True, returns="administration.Secret",
+        once="secret",
     ),
     Route(
         "POST", f"{_INTEGRATION}/enable", "admin", "integrations.enable",
@@ -167,16 +171,19 @@ ROUTES: tuple[Route, ...] = (
         "Deliver stored records again, or count them (`preview`)",
         body="Replay", status=202, returns="administration.Accepted", conflicts=True,
         otherwise=(200, "administration.ReplayPreview"),
+        creates="job",
     ),
     Route(
         "POST", f"{_INTEGRATION}/retry-failed", "admin", "recovery.retry_failed",
         "Attempt every delivery again that failed since a moment",
         body="Since", status=202, returns="administration.Accepted",
+        creates="job",
     ),
     Route(
         "POST", f"{_INTEGRATION}/redrive", "admin", "recovery.redrive",
         "Attempt every dead delivery again and empty the dead letters",
         body="Nothing", body_optional=True, status=202, returns="administration.Accepted",
+        creates="job",
     ),
     Route(
         "GET", f"{_INTEGRATION}/replays", "admin", "recovery.list_recoveries",
@@ -223,10 +230,12 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST", "/v1/tenants", "root", "keys.create_tenant", "Create a tenant",
         body="TenantBody", status=201, returns="administration.TenantCreated",
+        creates="ten", once="api_key",
     ),
     Route(
         "POST", "/v1/api-keys", "admin", "keys.create", "Create an API key",
         body="KeyBody", status=201, returns="administration.KeyWithSecret",
+        creates="key", once="key",
     ),
     Route(
         "GET", "/v1/api-keys", "admin", "keys.list_keys", "List API keys",
@@ -236,6 +245,11 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST", f"{_KEY}/rotate", "admin", "keys.rotate", "Replace an API key",
         body="Rotation", body_optional=True, returns="administration.KeyWithSecret",
+        once="key",
+    ),
+    Route(
+        "GET", "/v1/audit", "admin", "audit.list_entries", "List who changed what through the API",
+        query=(*p.RANGE, *p.PAGED), returns="administration.AuditEntry", listed=True,
     ),
     # --- catalogue
     Route(

@@ -22,6 +22,9 @@ delivery    T#tenant#I#integr.    L#delivery id                   by_time T#..#I
 job         T#tenant#J#owner      job id                          by_time T#tenant#JOB#owner, by_state JOBS
 quarantine  T#tenant#Q            quarantine id                   by_time T#tenant#QUARANTINE#month
 api key     K#sha256              KEY                             by_time T#tenant#KEY
+allowance   T#tenant#RATE#key     ALLOWANCE                       (what a busy key may still do)
+call        T#tenant#ONCE#digest  CALL                            (an idempotency key's, for a day)
+audit       T#tenant#W            entry id                        by_time T#tenant#AUDIT#month
 data key    HUB                   DATAKEY#made_at                 (encrypted by KMS; see sealing)
 
 Writers of what a vendor said (segment, event, media, signal) use :meth:`Table.remember`: the same thing

@@ -191,3 +191,24 @@ def test_an_empty_answer_has_no_content_type(tenant: Any, hub: Any) -> None:
 
     assert (response.status_code, response.body) == (204, "")
     assert "Content-Type" not in response.headers
+
+
+def by_method(document: Any) -> list[tuple[str, Any]]:
+    return [(name.split(" ")[0].upper(), each) for name, each in operations(document)]
+
+
+def test_every_post_takes_an_idempotency_key_and_says_what_may_come_of_it(document: Any) -> None:
+    reference = {"$ref": "#/components/parameters/Idempotency-Key"}
+    for method, operation in by_method(document):
+        assert (reference in operation.get("parameters", [])) == (method == "POST")
+        if method == "POST":
+            assert {"409", "422", "429"} <= set(operation["responses"])
+
+
+def test_every_answer_to_a_key_tells_the_rate_limit(document: Any) -> None:
+    for _, operation in by_method(document):
+        for status, answer in operation["responses"].items():
+            told = {"RateLimit", "RateLimit-Policy"} <= set(answer.get("headers", {}))
+            assert told == (bool(operation["security"]) and status != "401")
+        if operation["security"]:
+            assert "Retry-After" in operation["responses"]["429"]["headers"]

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,7 +33,10 @@ def filled(tenant: Any) -> Any:
     tenant.receives({"error": "x"}, "devices/d1/errors")
     hook = {"name": "hook", "kind": "webhook", "config": {"url": "https://example.com/hook"}}
     tenant.post("/v1/integrations", hook)
-    return tenant
+    # The clock of a test stands still, so an allowance is never refilled.
+    limit = {"requests": 1_000_000, "seconds": 1}
+    key = {"name": "reader", "scopes": ["read", "write", "admin"], "rate_limit": limit}
+    return replace(tenant, key=tenant.post("/v1/api-keys", key)["key"])
 
 
 def run(*command: str, folder: Path) -> None:

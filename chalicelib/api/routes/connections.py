@@ -12,7 +12,7 @@ from chalicelib.api.problems import invalid, not_found
 from chalicelib.api.validation import pointer
 from chalicelib.model.metrics import METRICS
 from chalicelib.model.times import to_rfc3339
-from chalicelib.security import hashed, new_id, new_secret
+from chalicelib.security import hashed, new_secret
 from chalicelib.store import connections
 from chalicelib.store.connections import Connection
 from chalicelib.store.table import ConflictError
@@ -26,7 +26,7 @@ def create(call: Call) -> Any:
     _check(call, given["vendor"], given)
     secret = new_secret()
     connection = Connection(
-        id=new_id("con"),
+        id=call.created_id,
         tenant=call.tenant,
         vendor=given["vendor"],
         name=given["name"],
@@ -34,7 +34,12 @@ def create(call: Call) -> Any:
         settings=given.get("settings", {}),
         secrets=((hashed(secret), None),),
     )
-    connections.save(call.table, connection)
+    try:
+        connections.save(call.table, connection)
+    except ConflictError:  # made by a call that died before its answer: nobody knows the secret
+        found = _existing(call, connection.id)
+        connection = replace(found, secrets=connection.secrets)
+        connections.save(call.table, connection)
     return {**_json(call, connection), "secret": secret}
 
 
@@ -95,7 +100,11 @@ def _check(call: Call, vendor: str, given: Mapping[str, Any]) -> None:
 
 def existing(call: Call) -> Connection:
     """Return the connection that a request names, or refuse it."""
-    connection = connections.find(call.table, call.path["connection_id"])
+    return _existing(call, call.path["connection_id"])
+
+
+def _existing(call: Call, identity: str) -> Connection:
+    connection = connections.find(call.table, identity)
     if connection is None or connection.tenant != call.tenant or connection.deleted_at is not None:
         raise not_found("connection")
     return connection

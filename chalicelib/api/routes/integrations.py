@@ -42,12 +42,17 @@ def create(call: Call) -> Any:
     if destination.ordered:
         given.setdefault("ordering", "device")
     integration = Integration(
-        id=new_id("int"), tenant=call.tenant, created_at=call.hub.now(), **given
+        id=call.created_id, tenant=call.tenant, created_at=call.hub.now(), **given
     )
     _check(call, integration)
     _check_targets(call, integration)
     integration = _rotated(integration, call.hub.now(), 0)
-    integrations.save(call.table, integration)
+    try:
+        integrations.save(call.table, integration)
+    except ConflictError:  # made by a call that died before its answer: nobody knows the secret
+        found = _existing(call, integration.id)
+        integration = replace(found, secrets=integration.secrets)
+        integrations.save(call.table, integration)
     return _json(integration) | _shown(integration)
 
 
@@ -124,7 +129,10 @@ def test(call: Call) -> Any:
 
 def existing(call: Call) -> Integration:
     """Return the integration of the path, or refuse the call."""
-    identity = call.path["integration_id"]
+    return _existing(call, call.path["integration_id"])
+
+
+def _existing(call: Call, identity: str) -> Integration:
     integration = integrations.find(call.table, call.tenant, identity)
     if integration is None:
         raise not_found("integration")

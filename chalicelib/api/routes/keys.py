@@ -5,35 +5,35 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.api.access import memory_of
+from chalicelib.api.access import PREFIX, memory_of
 from chalicelib.api.calls import Call
 from chalicelib.api.problems import not_found
 from chalicelib.model.times import to_rfc3339
-from chalicelib.security import hashed, new_id, new_secret
+from chalicelib.security import hashed, new_secret
 from chalicelib.store import access
 from chalicelib.store.access import SCOPES, ApiKey, Tenant
 from chalicelib.store.table import ConflictError
-
-_PREFIX = "trb_"
 
 
 def create_tenant(call: Call) -> Any:
     """Create a tenant with its first key, which has all scopes and is shown this once."""
     now = call.hub.now()
-    tenant = Tenant(new_id("ten"), call.body.name, now)
-    secret = new_secret(_PREFIX)
+    tenant = Tenant(call.created_id, call.body.name, now)
+    secret = new_secret(PREFIX)
     access.create_tenant(call.table, tenant)
-    key = ApiKey(new_id("key"), tenant.id, "first key", SCOPES, now, hashed(secret))
-    access.save(call.table, key)
+    # Named after the tenant: a call that is repeated after it died makes no second first key.
+    name = tenant.id.partition("_")[2]
+    key = ApiKey(f"key_{name}", tenant.id, "first key", SCOPES, now, hashed(secret))
+    _save(call, key)
     return {"id": tenant.id, "api_key": secret}
 
 
 def create(call: Call) -> Any:
     """Create an API key, which is shown this once."""
     given = call.given()
-    secret = new_secret(_PREFIX)
+    secret = new_secret(PREFIX)
     key = ApiKey(
-        id=new_id("key"),
+        id=call.created_id,
         tenant=call.tenant,
         name=given["name"],
         scopes=tuple(given["scopes"]),
@@ -41,7 +41,7 @@ def create(call: Call) -> Any:
         hashed=hashed(secret),
         rate_limit=given.get("rate_limit"),
     )
-    access.save(call.table, key)
+    _save(call, key)
     return {**_json(key), "key": secret}
 
 
@@ -59,7 +59,7 @@ def delete(call: Call) -> None:
 
 def rotate(call: Call) -> Any:
     """Replace an API key; the former works on during the overlap."""
-    secret, now = new_secret(_PREFIX), call.hub.now()
+    secret, now = new_secret(PREFIX), call.hub.now()
     until = now + call.body.overlap_seconds * 1000
     while True:
         old = _existing(call)
@@ -70,6 +70,15 @@ def rotate(call: Call) -> Any:
             continue
         memory_of(call.hub).forget()
         return {**_json(key), "key": secret}
+
+
+def _save(call: Call, key: ApiKey) -> None:
+    """Write a new key; one that a call made which died before its answer gives way: nobody knows it."""
+    try:
+        access.save(call.table, key)
+    except ConflictError:
+        access.revoke(call.table, key)
+        access.save(call.table, key)
 
 
 def _existing(call: Call) -> ApiKey:

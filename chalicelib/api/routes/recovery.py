@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from chalicelib import outbox
@@ -14,11 +15,11 @@ from chalicelib.api.routes.integrations import existing
 from chalicelib.model import matching
 from chalicelib.model.cloudevents import CloudEvent
 from chalicelib.model.times import HOUR, from_rfc3339, to_rfc3339
-from chalicelib.security import new_id
 from chalicelib.store import jobs
 from chalicelib.store.history import History, Place
 from chalicelib.store.integrations import Integration
 from chalicelib.store.jobs import Job
+from chalicelib.store.table import ConflictError
 
 _BUDGET = 10_000
 """Milliseconds for which an answer may look at records: API Gateway waits for 29 s."""
@@ -122,8 +123,11 @@ def _begin(
     call: Call, integration: Integration, kind: str, request: Mapping[str, Any]
 ) -> dict[str, Any]:
     now = call.hub.now()
-    job = Job(new_id("job"), call.tenant, integration.id, kind, now, request)
-    outbox.begin(call.hub, job)
+    job = Job(call.created_id, call.tenant, integration.id, kind, now, request)
+    with suppress(
+        ConflictError
+    ):  # begun by a call that died before its answer; the sweep sees to it
+        outbox.begin(call.hub, job)
     return {"id": job.id}
 
 

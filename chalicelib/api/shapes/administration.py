@@ -18,9 +18,12 @@ class Accepted(Shape):
 
 
 class Secret(Shape):
-    """A new secret, shown this once (of an integration that signs by ed25519: its public key)."""
+    """A new secret, shown this once (of an integration that signs by ed25519: its public key).
 
-    secret: str
+    ``null`` where the answer is given again.
+    """
+
+    secret: str | None
 
 
 class Connection(Shape):
@@ -218,10 +221,10 @@ class FilterTested(Shape):
 
 
 class TenantCreated(Shape):
-    """A new tenant and its first key, shown this once."""
+    """A new tenant and its first key, shown this once (``null`` where the answer is given again)."""
 
     id: str
-    api_key: str
+    api_key: str | None
 
 
 class ApiKey(Shape):
@@ -235,9 +238,27 @@ class ApiKey(Shape):
 
 
 class KeyWithSecret(ApiKey):
-    """A new API key, shown this once."""
+    """A new API key, shown this once (``null`` where the answer is given again)."""
 
-    key: str
+    key: str | None
+
+
+class Actor(Shape):
+    """The API key that acted, named as it was then."""
+
+    key_id: str
+    name: str
+
+
+class AuditEntry(Shape):
+    """Who changed what through the API."""
+
+    id: str
+    at: Moment
+    actor: Actor
+    action: str = Field(examples=["create", "update", "delete", "rotate-secret"])
+    resource: str = Field(examples=["connections"])
+    resource_id: str | None
 
 
 class CatalogVendor(Shape):
