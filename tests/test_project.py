@@ -17,7 +17,7 @@ from chalicelib.store import connections, devices, keys
 from chalicelib.store.connections import Connection
 from chalicelib.store.table import Key, Table, table_of
 from tests.support.fake_aws import FakeAws, Faults
-from tests.support.simulation import CONFIG, Crash, _record
+from tests.support.simulation import CONFIG, Crash, stream_record
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -46,7 +46,7 @@ class World:
 
     def project(self) -> dict[str, Any]:
         records = self.aws.dynamodb.stream[self.read :]
-        answer = project.run({"Records": [_record(each) for each in records]}, self.hub)
+        answer = project.run({"Records": [stream_record(each) for each in records]}, self.hub)
         if not answer["batchItemFailures"]:
             self.read += len(records)
         return answer
@@ -263,7 +263,7 @@ def removed(world: World, *, expired: bool) -> dict[str, Any]:
     for sk in list(world.aws.dynamodb.items["T#ten#D#relayr:d1"]):
         if sk.startswith(keys.SEGMENT):
             world.table.delete(Key("T#ten#D#relayr:d1", sk))
-            records.append(_record(world.aws.dynamodb.stream[-1]))
+            records.append(stream_record(world.aws.dynamodb.stream[-1]))
     if expired:
         service = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
         records = [{**each, "userIdentity": service} for each in records]

@@ -21,7 +21,14 @@ from botocore.exceptions import ClientError
 from infra.meter import size_of
 
 Item = dict[str, Any]
-_INDEXES = {"by_time": ("g1pk", "g1sk"), "by_state": ("g2pk", "g2sk")}
+_KEYS: dict[str | None, tuple[str, str]] = {
+    None: ("pk", "sk"),
+    "by_time": ("g1pk", "g1sk"),
+    "by_state": ("g2pk", "g2sk"),
+}
+_Place = tuple[str, ...]
+"""The sort key by which an item stands somewhere, then its own key."""
+_LAST = "\U0010ffff"
 _PAGE = 1024 * 1024
 
 
@@ -65,8 +72,10 @@ class FakeDynamoDB:
         self.faults = faults
         self.clock = clock
         self.items: dict[str, dict[str, Item]] = {}
-        self.sorted: dict[str, list[str]] = {}
+        self.sorted: dict[tuple[str | None, str], list[_Place]] = {}
+        """Of the table (no name) and of each index, by partition: where its items stand, in order."""
         self.stream: list[dict[str, Any]] = []
+        self._numbers = itertools.count(1)
 
     def put_item(self, **request: Any) -> Item:
         """Write an item under a condition."""
@@ -114,7 +123,7 @@ class FakeDynamoDB:
         if old is not None:
             pk, sk = old["pk"]["S"], old["sk"]["S"]
             del self.items[pk][sk]
-            self.sorted[pk].remove(sk)
+            self._stand(old, None)
             self._record("REMOVE", old, None)
         self.faults.after("DeleteItem")
         return {}
@@ -158,52 +167,39 @@ class FakeDynamoDB:
         """Read a range of a partition or of an index."""
         self.faults.before("Query")
         index = request.get("IndexName")
-        pk_name, sk_name = _INDEXES[index] if index else ("pk", "sk")
+        pk_name, sk_name = _KEYS[index]
         values = request["ExpressionAttributeValues"]
-        items = self._partition(values[":p"]["S"], pk_name, sk_name, index)
+        places = self.sorted.get((index, values[":p"]["S"]), [])
+        low, high = 0, len(places)
         if ":l" in values:
-            low, high = values[":l"]["S"], values[":h"]["S"]
-            if low > high:
+            if values[":l"]["S"] > values[":h"]["S"]:
                 raise error("ValidationException", "Query")
-            items = [i for i in items if low <= i[sk_name]["S"] <= high]
-        if not request.get("ScanIndexForward", True):
-            items.reverse()
-        start = request.get("ExclusiveStartKey")
-        if start:
-            place = _order(start, sk_name)
-            later = request.get("ScanIndexForward", True)
-            items = [
-                i
-                for i in items
-                if (_order(i, sk_name) > place if later else _order(i, sk_name) < place)
-            ]
+            low = bisect_left(places, (values[":l"]["S"],))
+            high = bisect_right(places, (values[":h"]["S"], _LAST))
+        forward = request.get("ScanIndexForward", True)
+        if start := request.get("ExclusiveStartKey"):
+            place = _place(start, sk_name)
+            if forward:
+                low = max(low, bisect_right(places, place))
+            else:
+                high = min(high, bisect_left(places, place))
         page: list[Item] = []
         size = 0
-        for item in items:
-            if len(page) == request.get("Limit", len(items)) or size > _PAGE:
+        for number in range(low, high) if forward else range(high - 1, low - 1, -1):
+            if len(page) == request.get("Limit", -1) or size > _PAGE:
                 break
-            page.append(dict(item))
-            size += size_of(item)
+            _, pk, sk = places[number]
+            page.append(dict(self.items[pk][sk]))
+            size += size_of(page[-1])
         answer: Item = {"Items": page, "Count": len(page)}
         full = len(page) == request.get("Limit", -1)
-        if page and (full or len(page) < len(items)):
+        if page and (full or len(page) < high - low):
             last = page[-1]
             answer["LastEvaluatedKey"] = {
                 n: last[n] for n in dict.fromkeys(("pk", "sk", pk_name, sk_name))
             }
         self.faults.after("Query")
         return answer
-
-    def _partition(self, value: str, pk_name: str, sk_name: str, index: str | None) -> list[Item]:
-        if index is None:
-            return [self.items[value][sk] for sk in self.sorted.get(value, [])]
-        found = [
-            item
-            for partition in self.items.values()
-            for item in partition.values()
-            if item.get(pk_name, {}).get("S") == value and sk_name in item
-        ]
-        return sorted(found, key=lambda item: _order(item, sk_name))
 
     def _get(self, key: Item) -> Item | None:
         return self.items.get(key["pk"]["S"], {}).get(key["sk"]["S"])
@@ -212,14 +208,30 @@ class FakeDynamoDB:
         if old == item:
             return  # as DynamoDB: a write that changes nothing leaves no stream record
         pk, sk = item["pk"]["S"], item["sk"]["S"]
-        if old is None:
-            insort(self.sorted.setdefault(pk, []), sk)
         self.items.setdefault(pk, {})[sk] = dict(item)
+        self._stand(old, item)
         self._record("INSERT" if old is None else "MODIFY", old, dict(item))
+
+    def _stand(self, old: Item | None, new: Item | None) -> None:
+        """Have the table and its indexes list an item where it stands now."""
+        for index, (pk_name, sk_name) in _KEYS.items():
+            before, after = (
+                ((index, item[pk_name]["S"]), _place(item, sk_name))
+                if item is not None and pk_name in item and sk_name in item
+                else None
+                for item in (old, new)
+            )
+            if before == after:
+                continue
+            if before is not None:
+                places = self.sorted[before[0]]
+                del places[bisect_left(places, before[1])]
+            if after is not None:
+                insort(self.sorted.setdefault(after[0], []), after[1])
 
     def _record(self, name: str, old: Item | None, new: Item | None) -> None:
         some = new or old or {}
-        number = f"{len(self.stream) + 1:021d}"
+        number = f"{next(self._numbers):021d}"
         image: Item = {
             "ApproximateCreationDateTime": self.clock() // 1000,
             "Keys": {"pk": some["pk"], "sk": some["sk"]},
@@ -253,12 +265,13 @@ class FakeMessage:
     visible_at: int
     received: int = 0
     group: str | None = None
+    ordered: bool = False
 
     @property
     def attributes(self) -> dict[str, str]:
         """What Lambda tells of it."""
         found = {"ApproximateReceiveCount": str(self.received)}
-        return found | ({"SequenceNumber": self.id[1:].zfill(20)} if self.group else {})
+        return found | ({"SequenceNumber": self.id[1:].zfill(20)} if self.ordered else {})
 
 
 _SAME_FOR = 300_000
@@ -287,15 +300,18 @@ class FakeSQS:
             visible = self.clock() + entry.get("DelaySeconds", 0) * 1000
             queue = self.queues.setdefault(request["QueueUrl"], {})
             done.append({"Id": entry["Id"], "MessageId": identity})
-            group = None
-            if request["QueueUrl"].endswith(".fifo"):
-                group, same = entry["MessageGroupId"], entry["MessageDeduplicationId"]
+            group = entry.get("MessageGroupId")
+            ordered = request["QueueUrl"].endswith(".fifo")
+            if ordered:
+                same = entry["MessageDeduplicationId"]
                 if "DelaySeconds" in entry:
                     raise error("InvalidParameterValue", "SendMessageBatch")
-                if self.clock() - self._sent.get((group, same), -_SAME_FOR) < _SAME_FOR:
+                if self.clock() - self._sent.get((str(group), same), -_SAME_FOR) < _SAME_FOR:
                     continue
-                self._sent[group, same] = self.clock()
-            queue[identity] = FakeMessage(identity, entry["MessageBody"], visible, group=group)
+                self._sent[str(group), same] = self.clock()
+            queue[identity] = FakeMessage(
+                identity, entry["MessageBody"], visible, group=group, ordered=ordered
+            )
         self.faults.after("SendMessageBatch")
         return {"Successful": done, "Failed": failed}
 
@@ -431,7 +447,7 @@ class FakeAws:
         return getattr(self, service)
 
 
-def _order(item: Item, sk_name: str) -> tuple[str, str, str]:
+def _place(item: Item, sk_name: str) -> _Place:
     return item[sk_name]["S"], item["pk"]["S"], item["sk"]["S"]
 
 

@@ -173,7 +173,7 @@ class Simulation:
         for message in batch:
             message.received += 1
             message.visible_at = self.clock() + VISIBILITY
-        answer = self._invoke(name, {"Records": [_message(m, url) for m in batch]})
+        answer = self._invoke(name, {"Records": [queue_record(m, url) for m in batch]})
         if answer is None:
             return
         failed = {each["itemIdentifier"] for each in answer["batchItemFailures"]}
@@ -185,7 +185,7 @@ class Simulation:
     def _stream(self, name: str) -> None:
         position = self.positions[name]
         batch = self.aws.dynamodb.stream[position : position + self.rng.randint(1, 100)]
-        answer = self._invoke(name, {"Records": [_record(r) for r in batch]})
+        answer = self._invoke(name, {"Records": [stream_record(r) for r in batch]})
         if answer is None:
             return  # the whole batch again
         failed = [each["itemIdentifier"] for each in answer["batchItemFailures"]]
@@ -205,7 +205,8 @@ class Simulation:
             return None
 
 
-def _message(message: FakeMessage, url: str) -> dict[str, Any]:
+def queue_record(message: FakeMessage, url: str) -> dict[str, Any]:
+    """Return a message as Lambda's event carries it."""
     return {
         "messageId": message.id,
         "receiptHandle": message.id,
@@ -219,7 +220,8 @@ def _message(message: FakeMessage, url: str) -> dict[str, Any]:
     }
 
 
-def _record(record: dict[str, Any]) -> dict[str, Any]:
+def stream_record(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record of the table's stream as Lambda's event carries it."""
     image = dict(record["dynamodb"])
     for name in ("NewImage", "OldImage"):
         if name in image:
