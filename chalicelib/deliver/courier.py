@@ -106,7 +106,7 @@ class Courier:
         elif "device" in message:
             self._ordered(*where, message, tally, history)
         elif "lane" in message:
-            self._drain(*where, message["lane"], tally)
+            self._drain(*where, message["lane"], tally, again=again)
         elif "delivery" in message:
             self._named(*where, message["delivery"], message["attempt"], tally, history)
         elif history != History() or not self._gathers(*where):
@@ -330,15 +330,18 @@ class Courier:
 
     # --- what waits in a lane -----------------------------------------------------------------------------
 
-    def _drain(self, tenant: str, integration_id: str, token: str, tally: Tally) -> None:
+    def _drain(
+        self, tenant: str, integration_id: str, named: str, tally: Tally, *, again: bool
+    ) -> None:
         """Take what waits for an integration, the oldest first, as long as it may be sent.
 
         Only one process drains a lane.  Whatever stops it, the message comes again or the sweep sends
         another; a delivery that was sent and not yet removed is sent twice under one id.
         """
-        where = (tenant, integration_id)
+        where, token = (tenant, integration_id), new_id("run")
         now = self._hub.now()
-        standing = self._standings.change(*where, standings.claimed(token, now, now + _LEASE))
+        claimed = standings.claimed(token, named, now, now + _LEASE, again=again)
+        standing = self._standings.change(*where, claimed)
         integration, condition = standing.integration, standing.condition
         if condition.lane != token:
             return  # nothing waits, or somebody else drains
@@ -347,7 +350,7 @@ class Courier:
             return
         if (wait := breaker.wait(condition, now)) > 0:
             until = now + wait
-            self._standings.change(*where, standings.claimed(token, now, until + _LEASE))
+            self._standings.change(*where, standings.kept(token, until + _LEASE))
             outbox.drain(self._hub, *where, token, -(-wait // 1000))
             return
         rows = deliveries.waiting(self._table, tenant, integration_id)

@@ -47,7 +47,7 @@ def _kick(table: Table, lane: Lane) -> bool:
     """Have somebody drain a lane whose token was lost."""
     token, now = new_id("run"), table.hub.now()
     where = (lane.tenant, lane.integration_id)
-    taken = standings.claimed(token, now, now + standings.KICKED)
+    taken = standings.claimed(token, "", now, now + standings.KICKED)
     if standings.change(table, *where, taken).condition.lane != token:
         return False
     outbox.drain(table.hub, *where, token)

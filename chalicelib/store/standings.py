@@ -48,6 +48,8 @@ class Condition:
     """Until when the token is believed; then the sweep gives out another."""
     closing: bool = False
     """The lane was found empty and is looked at once more: the index that lists it may be behind."""
+    lane_before: str = ""
+    """The token for which the present one was given out."""
 
     @property
     def waits(self) -> bool:
@@ -123,15 +125,25 @@ def opened(token: str, now: int) -> Change:
     return change
 
 
-def claimed(token: str, now: int, until: int) -> Change:
-    """Take or keep the lane, if something waits and nobody else holds it."""
+def claimed(mine: str, token: str, now: int, until: int, *, again: bool = False) -> Change:
+    """Take the lane under a token of one's own, if something waits and ``token`` or nobody holds it.
+
+    A token is good for one turn: of a message that comes twice, only one goes on.  ``again``: it came
+    before, and whoever took the lane with it may have died.
+    """
 
     def change(condition: Condition) -> Condition:
-        if not condition.lane or (condition.lane != token and condition.lane_until > now):
+        held = token == condition.lane or (again and token == condition.lane_before)
+        if not condition.lane or not (held or condition.lane_until <= now):
             return condition
-        return replace(condition, lane=token, lane_until=until)
+        return replace(condition, lane=mine, lane_before=token, lane_until=until)
 
     return change
+
+
+def kept(token: str, until: int) -> Change:
+    """Keep the lane for longer."""
+    return lambda found: replace(found, lane_until=until) if found.lane == token else found
 
 
 def taken_over(token: str, now: int) -> Change:
@@ -150,7 +162,7 @@ def closed(token: str) -> Change:
     def change(condition: Condition) -> Condition:
         if condition.lane != token:
             return condition
-        return replace(condition, lane="", lane_until=0, closing=False)
+        return replace(condition, lane="", lane_before="", lane_until=0, closing=False)
 
     return change
 
