@@ -32,6 +32,8 @@ _PATIENCE = 900_000
 """The same for a row that the sweep has handed over: the queue may be long, so do not lengthen it."""
 _ITEM_LIMIT = 300 * 1024
 """Bytes of packed events that a row holds itself (an item holds 400 KB); more waits in the bucket."""
+_FEW = 100
+"""Rows of a page of what waits: often only the first is wanted, and a whole page would be 1 MB."""
 _SHARDS = 4
 """Partitions of the index of what is due: one takes a thousand writes a second."""
 
@@ -181,7 +183,7 @@ def due(table: Table, now: int) -> Iterator[Delivery]:
 
 def waiting(table: Table, tenant: str, integration_id: str) -> Iterator[Delivery]:
     """Yield every delivery that waits for its integration, the oldest first."""
-    for item in table.walk(_waiting(tenant, integration_id), index="by_state"):
+    for item in table.walk(_waiting(tenant, integration_id), index="by_state", limit=_FEW):
         found = table.get(Key(item["pk"], item["sk"]))
         row = delivery_of(found) if found else None
         if row is not None and row.state == PENDING and row.next_attempt_at is None:
