@@ -55,7 +55,7 @@ from tests.support.simulation import (
     Crash,
     Handler,
     Simulation,
-    _record,
+    stream_record,
 )
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -110,7 +110,7 @@ class World:
     def follow(self) -> None:
         """Let the stream be read to its end."""
         while self.read < len(self.aws.dynamodb.stream):
-            batch = [_record(each) for each in self.aws.dynamodb.stream[self.read :][:100]]
+            batch = [stream_record(each) for each in self.aws.dynamodb.stream[self.read :][:100]]
             for stage in (project.run, dispatch.run):
                 assert stage({"Records": batch}, self.hub) == {"batchItemFailures": []}
             self.read += len(batch)

@@ -3,6 +3,10 @@
 A job's row says how far it is.  A queue message names the job and its next slice; the slice is done, the row
 written, and only then the next slice named.  So a process may die anywhere: at worst a slice is done twice.
 A job whose message was lost is found in the ``JOBS`` index a little later.
+
+Renormalizations are rows of their own (``store/renormalizations.py``): of those only one of a connection
+may be under way, which their numbered keys ensure, while an integration has any number of jobs; they count
+otherwise, can fail, and go through the inbound queue.  What is left in common is a dozen lines.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 A connection's orders are numbered, and an order is made under the number after the last one: so of two
 that are made at once one is refused, and only one is under way.  The row is the truth; queue messages
-only name it and its step.
+only name it and its step.  Jobs (``store/jobs.py``) have random ids and no such number: any of them may run
+beside another, and a message that does not name a job's next slice is only outdated.
 """
 
 from __future__ import annotations

@@ -300,6 +300,34 @@ def test_only_one_drains(world: World) -> None:
     assert arrived(world) == dict.fromkeys((f"event{n}" for n in range(5)), 1)
 
 
+def test_a_message_that_comes_twice_begins_no_second_chain_of_drains(world: World) -> None:
+    integration = world.integrate()
+    park(world, integration, *range(5))
+    world.answer = lambda _: FAILED
+    for _ in range(6):
+        for message in world.aws.sqs.visible(QUEUE):
+            outbox.drain(world.hub, TENANT, "int_a", json.loads(message.body).get("lane", ""))
+        world.until(world.aws.clock() + 3000)
+
+    drains = [m for m in world.aws.sqs.next(QUEUE) if "lane" in json.loads(m.body)]
+    assert len(drains) <= 1
+
+
+def test_whoever_died_with_a_lane_goes_on_when_its_message_comes_again(world: World) -> None:
+    integration = world.integrate()
+    park(world, integration, *range(3))
+    token = condition(world).lane
+    now = world.aws.clock()
+    taken = standings.claimed("run_dead", token, now, now + 120_000)
+    standings.change(world.table, TENANT, "int_a", taken)
+    (message,) = world.aws.sqs.queues[QUEUE].values()
+    message.received = 1
+
+    world.until(now + 5000)
+
+    assert set(arrived(world)) == {"event0", "event1", "event2"}
+
+
 def test_enabling_while_the_lane_closes_leaves_nothing_behind(world: World) -> None:
     integration = world.integrate()
     park(world, integration, 1)
