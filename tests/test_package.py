@@ -294,6 +294,25 @@ def test_only_who_must_may_write(resources: dict[str, Any]) -> None:
         assert writers[action] == {"ApiHandlerRole", "DeliverRole"}
 
 
+@pytest.mark.parametrize(
+    ("action", "queues"),
+    [
+        ("sqs:SendMessage", ("DeliveriesQueue", "OrderedQueue", "DeliveriesDeadLetters")),
+        ("sqs:ReceiveMessage", ("DeliveriesDeadLetters", "OrderedDeadLetters")),
+    ],
+)
+def test_deliver_may_do_what_a_replay_and_a_redrive_need(
+    action: str, queues: tuple[str, ...], resources: dict[str, Any]
+) -> None:
+    may = [
+        s["Resource"]
+        for role, s in statements(resources)
+        if role == "DeliverRole" and action in s["Action"]
+    ]
+
+    assert all(queue in json.dumps(may) for queue in queues)
+
+
 @pytest.mark.parametrize("function", ["Project", "Dispatch"])
 def test_who_reads_the_stream_may_report_what_it_gives_up(
     function: str, resources: dict[str, Any]

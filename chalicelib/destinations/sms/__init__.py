@@ -24,7 +24,7 @@ def _render(events: Sequence[CloudEvent], config: Mapping[str, Any], form: Form)
     attributes = {"AWS.SNS.SMS.SMSType": "Transactional", "AWS.SNS.SMS.SenderID": form.given}
     parameters = {
         "PhoneNumber": config["phone_number"],
-        "Message": form.texts["template"][:_LONGEST],
+        "Message": form.texts["template"].strip()[:_LONGEST] or "Tributary",
         "MessageAttributes": {
             name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
         },
