@@ -30,7 +30,7 @@ from chalicelib.store.renormalizations import Renormalization
 from chalicelib.store.said import Provenance
 from chalicelib.store.table import ConflictError, Key, Table, table_of
 from tests.support.fake_aws import FakeAws, Faults
-from tests.support.simulation import CONFIG, INBOUND, Simulation, _record
+from tests.support.simulation import CONFIG, INBOUND, Simulation, stream_record
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -89,7 +89,7 @@ class World:
 
     def project(self) -> None:
         records = self.aws.dynamodb.stream[self.read :]
-        answer = project.run({"Records": [_record(each) for each in records]}, self.hub)
+        answer = project.run({"Records": [stream_record(each) for each in records]}, self.hub)
         assert answer == {"batchItemFailures": []}
         self.read += len(records)
 
@@ -122,13 +122,15 @@ class World:
 
     def without_segments(self) -> None:
         """Take all segments away behind the hub's back: what can still be told is told by rollups."""
-        partition = self.aws.dynamodb.items[PK]
-        for sk in [sk for sk in partition if sk.startswith(keys.SEGMENT)]:
-            del partition[sk]
-            self.aws.dynamodb.sorted[PK].remove(sk)
+        for sk in self.sort_keys(keys.SEGMENT):
+            self.table.delete(Key(PK, sk))
+            self.aws.dynamodb.stream.pop()
 
     def rolled(self) -> list[str]:
-        return [sk for sk in self.aws.dynamodb.sorted[PK] if sk.startswith(keys.ROLLUP)]
+        return self.sort_keys(keys.ROLLUP)
+
+    def sort_keys(self, prefix: str) -> list[str]:
+        return sorted(sk for sk in self.aws.dynamodb.items.get(PK, {}) if sk.startswith(prefix))
 
     def stale(self) -> dict[int, int]:
         state, _ = devices.load_state(self.table, "ten", DEVICE)
@@ -489,7 +491,7 @@ SPAN = 4 * DAY
 
 def anything(rng: random.Random, world: World) -> None:
     """Let one payload come: in any order, overlapping, again, corrected; or let one be removed."""
-    segments = [sk for sk in world.aws.dynamodb.sorted.get(PK, []) if sk.startswith(keys.SEGMENT)]
+    segments = world.sort_keys(keys.SEGMENT)
     if segments and rng.random() < 0.1:
         world.table.delete(Key(PK, rng.choice(segments)))
         return

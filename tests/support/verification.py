@@ -52,6 +52,7 @@ from chalicelib.store.deliveries import DEAD, PENDING
 from chalicelib.store.integrations import Integration
 from chalicelib.store.table import Table, table_of
 from tests.support.fake_aws import Clock, FakeAws
+from tests.support.simulation import DEAD as LETTERS
 from tests.support.simulation import (
     DELIVERIES,
     INBOUND,
@@ -62,7 +63,6 @@ from tests.support.simulation import (
     queue_record,
     stream_record,
 )
-from tests.support.simulation import DEAD as LETTERS
 
 TENANT, CONNECTION = "t", "con_v"
 CONFIG = Config(
@@ -585,8 +585,10 @@ class Verification:
         for (way, _), times in self.faults.struck.items():
             struck[way] += times
         lines = [
-            f"{len(self.payloads)} payloads, {sum(len(p.means) for p in self.payloads)} records,"
-            f" {sum(self.invocations.values())} invocations, {self.clock.now - START} ms of virtual time",
+            (
+                f"{len(self.payloads)} payloads, {sum(len(p.means) for p in self.payloads)} records,"
+                f" {sum(self.invocations.values())} invocations, {self.clock.now - START} ms of virtual time"
+            ),
             f"faults: {dict(struck)}, {self.deaths} processes died, {self.refused} answers 500",
         ]
         for name, receiver in self.receivers.items():
