@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
@@ -30,7 +31,7 @@ from tests.support.names import Names
 
 SPAN = {"from": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"}
 HOOK = {"name": "x", "kind": "webhook", "config": {"url": "https://example.com/x"}}
-SCOPED = [route for route in ROUTES if route.scope not in {None, "root"}]
+SCOPED = [route for route in ROUTES if route.scope not in {None, "root"} and route.documented]
 BODIES: dict[str, Any] = {
     "DevicePatch": {"name": "x"},
     "Note": {"note": "x"},
@@ -61,7 +62,7 @@ FILTERS = {
 """Parameters that name something of a tenant's, and what they name."""
 HARMLESS = {
     *("limit", "cursor", "from", "to", "order", "state", "presence", "acknowledged"),
-    *("vendor", "metric", "type", "severity"),
+    *("vendor", "metric", "type", "severity", "frame", "functions", "timezone", "fill"),
 }
 """Parameters that name nothing of anybody's."""
 OWN = {"keys.list_keys": 1, "audit.list_entries": 1}
@@ -102,7 +103,8 @@ class World:
 def needed(route: Route) -> dict[str, Any]:
     """Return the parameters that a route must have."""
     known = {each.name: each for each in route.query or ()}
-    wanted = {name: value for name, value in SPAN.items() if name in known and known[name].required}
+    values = {**SPAN, "frame": "1m"}
+    wanted = {name: value for name, value in values.items() if _must(known.get(name))}
     return wanted | ({"device": "relayr:none"} if _must(known.get("device")) else {})
 
 
@@ -119,7 +121,7 @@ def filled(tenant: Tenant) -> dict[str, list[str]]:
     """Let a tenant have some of everything; return its ids by what names them."""
     now = tenant.clock.now
     for number in range(3):
-        tenant.measured("MARK", now - number * 1000, 20 + number)
+        tenant.measured("MARK", now - number * 60_000, 20 + number)
         tenant.measured(f"MARK{number}", now - number * 1000, 20)
         tenant.alerted("MARK", f"leak{number}", now - number * 1000)
         tenant.receives([{"message": "x", "timestamp": now - number}], "devices/MARK/logs")
@@ -304,6 +306,40 @@ def same(answers: tuple[Response, Response]) -> bool:
         for each in answers
     )
     return one == other
+
+
+# --- SensorThings: paths of any length, which no row of the table names ----------------------------
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        *("Things('{}')", "Things('{}')/Datastreams", "Things('{}')/Locations", "Sensors('{}')"),
+        *("Locations('{}')", "FeaturesOfInterest('{}')", "Things('{}')/name"),
+        *("Datastreams('{}!temperature')", "Datastreams('{}!temperature')/Observations"),
+        "Observations('2026-07-01T10:00:00.000Z!{}!temperature')",
+    ],
+)
+def test_anothers_thing_is_one_that_never_was(world: World, link: str) -> None:
+    for pair in world.pairs("device_id"):
+        one, other = (
+            world.poor.send("GET", f"/sta/v1.1/{quote(link.format(each))}") for each in pair
+        )
+        world.poor.clock.forward(50)
+        assert one.status == other.status == 404
+        assert one.text.replace(pair[0], "") == other.text.replace(pair[1], "")
+
+
+@pytest.mark.parametrize(
+    "entities", ["Things", "Datastreams", "Locations", "Sensors", "ObservedProperties"]
+)
+def test_the_view_shows_ones_own(world: World, entities: str) -> None:
+    theirs = world.theirs["device_id"][0]
+    query = {"$filter": f"id eq '{theirs}'"}
+
+    assert world.rich.get(f"/sta/v1.1/{entities}")["value"] != [] or entities == "Locations"
+    assert "MARK" not in world.poor.send("GET", f"/sta/v1.1/{entities}").text
+    assert world.poor.send("GET", "/sta/v1.1/Things", None, query).value["value"] == []
 
 
 # --- cursors, keys, filters of integrations --------------------------------------------------------
