@@ -81,8 +81,7 @@ class Alarms:
         if not self.known or self.rng.random() < 0.5:
             at = START + self.rng.randrange(-400, 400) * DAY // 2 + self.rng.randrange(3)
             device = self.rng.choice(DEVICES)
-            key = f"{self.rng.randrange(10**9)}"
-            return self.raised(device, key, at, self.rng.choice(SEVERITIES))
+            return self.raised(device, f"{len(self.known)}", at, self.rng.choice(SEVERITIES))
         alert = self.rng.choice(sorted(self.known.values(), key=lambda each: each.id))
         action = self.rng.choice(("clear", "acknowledge", "raise"))
         severity = self.rng.choice(SEVERITIES) if action == "raise" and not alert.cleared else None
