@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from chalicelib.api.parameters import Parameter
+from chalicelib.api.parameters import VALUES_CAP, Parameter
 from chalicelib.api.problems import CONTENT_TYPE, KINDS
 from chalicelib.api.routing import Route
 
@@ -79,12 +79,14 @@ def _path_parameter(name: str) -> dict[str, Any]:
 
 def _query_parameter(parameter: Parameter) -> dict[str, Any]:
     schema = dict(parameter.schema)
+    if parameter.many:
+        schema = {"type": "array", "items": schema, "maxItems": VALUES_CAP}
     found: dict[str, Any] = {
         "name": parameter.name,
         "in": "query",
         "required": parameter.required,
         "description": parameter.description,
-        "schema": {"type": "array", "items": schema} if parameter.many else schema,
+        "schema": schema,
     }
     if parameter.many:
         found |= {"style": "form", "explode": True}
