@@ -50,14 +50,22 @@ class Meter:
         }
 
     def _asked(self, params: dict[str, Any], model: Any, **_: Any) -> None:
-        self._before = {"params": params, "old": None}
-        if model.name in {"PutItem", "UpdateItem", "DeleteItem"}:
-            self._before["old"] = self._look(params)
+        self.asked(model.name, params)
 
     def _answered(self, model: Any, parsed: dict[str, Any], **_: Any) -> None:
-        self.calls[model.name] += 1
+        self.answered(model.name, parsed)
+
+    def asked(self, operation: str, params: dict[str, Any]) -> None:
+        """Hear of a call before it is made."""
+        self._before = {"params": params, "old": None}
+        if operation in {"PutItem", "UpdateItem", "DeleteItem"}:
+            self._before["old"] = self._look(params)
+
+    def answered(self, operation: str, parsed: dict[str, Any]) -> None:
+        """Count the call that was heard of last."""
+        self.calls[operation] += 1
         params = self._before.get("params", {})
-        match model.name:
+        match operation:
             case "PutItem" | "UpdateItem" | "DeleteItem":
                 self._wrote(self._before["old"], self._look(params))
             case "GetItem":

@@ -47,7 +47,7 @@ def _answer(hub: Hub, request: Request, said: dict[str, str]) -> Response:
         key = access.identified(hub, request, basic=route.basic)
         _count(hub, key, said)
         caller = access.authorized(key, route)
-    query = {} if route.query is None else parameters.parse(route.query, request.query)
+    query = {} if route.own_query else parameters.parse(route.query, request.query)
     parameters.check_range(query)
     call = Call(hub, route, request, caller, path, query, _body(route, request))
     parameters.check_vendors(query, call.vendors)

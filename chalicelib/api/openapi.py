@@ -7,7 +7,7 @@ from typing import Any
 
 from chalicelib.api.examples import example
 from chalicelib.api.idempotency import HEADER, LONGEST, REPLAYED
-from chalicelib.api.parameters import Parameter
+from chalicelib.api.parameters import VALUES_CAP, Parameter
 from chalicelib.api.problems import CONTENT_TYPE, KINDS
 from chalicelib.api.routing import Route
 
@@ -93,7 +93,7 @@ def _name(model: Any) -> str:
 
 def _operation(route: Route, schemas: Mapping[Any, Any]) -> dict[str, Any]:
     parameters = [_path_parameter(name) for name in route.names]
-    parameters += [_query_parameter(each) for each in route.query or ()]
+    parameters += [_query_parameter(each) for each in route.query]
     if route.method == "POST":
         parameters.append({"$ref": f"#/components/parameters/{HEADER}"})
     operation: dict[str, Any] = {
@@ -149,12 +149,14 @@ def _path_parameter(name: str) -> dict[str, Any]:
 
 def _query_parameter(parameter: Parameter) -> dict[str, Any]:
     schema = dict(parameter.schema)
+    if parameter.many:
+        schema = {"type": "array", "items": schema, "maxItems": VALUES_CAP}
     found: dict[str, Any] = {
         "name": parameter.name,
         "in": "query",
         "required": parameter.required,
         "description": parameter.description,
-        "schema": {"type": "array", "items": schema} if parameter.many else schema,
+        "schema": schema,
     }
     if parameter.many:
         found |= {"style": "form", "explode": True}
@@ -211,6 +213,8 @@ def _refusals(route: Route) -> set[int]:
         statuses |= {413, 422}
     if route.conflicts:
         statuses.add(409)
+    if any(each.many for each in route.query):
+        statuses |= {414, 431}
     if route.method == "POST":
         statuses |= {409, 422}  # of another call under the same idempotency key
     return statuses
@@ -219,6 +223,6 @@ def _refusals(route: Route) -> set[int]:
 def _problem(status: int) -> dict[str, Any]:
     titles = [kind.title for kind in KINDS.values() if kind.status == status]
     return {
-        "description": ", or ".join(titles),
+        "description": ", or ".join(titles) or "Longer than what stands before the hub takes",
         "content": {CONTENT_TYPE: {"schema": {"$ref": _REFS.format(model="Problem")}}},
     }

@@ -19,7 +19,10 @@ LIMIT_DEFAULT = 100
 LIMIT_CAP = 500
 _TEXT_BYTES = 1900
 """DynamoDB refuses keys of more than 2 KB."""
+VALUES_CAP = 500
+"""Values of one filter that may repeat."""
 _STRING: Mapping[str, Any] = {"type": "string", "minLength": 1}
+_TEXT: Mapping[str, Any] = {**_STRING, "maxLength": _TEXT_BYTES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,9 @@ def _value(parameter: Parameter, texts: Sequence[str]) -> Any:
             raise ProblemError("missing-parameter", detail)
         return [] if parameter.many else parameter.default
     if parameter.many:
+        if len(texts) > VALUES_CAP:
+            detail = f"{parameter.name!r} may be sent {VALUES_CAP} times at most."
+            raise ProblemError("invalid-parameter", detail)
         return list(dict.fromkeys(_read(parameter, text) for text in texts))
     if len(texts) > 1:
         raise ProblemError("repeated-parameter", f"{parameter.name!r} may be sent only once.")
@@ -170,8 +176,18 @@ LIMIT = Parameter(
 )
 CURSOR = Parameter("cursor", "next_cursor of the page before, with the same filters.", str)
 PAGED = (LIMIT, CURSOR)
-FROM = Parameter("from", "First moment of the range (inclusive).", _moment, _MOMENT)
-TO = Parameter("to", "End of the range (exclusive).", _moment, _MOMENT)
+FROM = Parameter(
+    "from",
+    "First moment of the range (inclusive). Where it may be left out, the range is open.",
+    _moment,
+    _MOMENT,
+)
+TO = Parameter(
+    "to",
+    "End of the range (exclusive). Where it may be left out, the range is open.",
+    _moment,
+    _MOMENT,
+)
 RANGE = (FROM, TO)
 ORDER = _enum("order", "By time, ascending or descending.", "asc", "desc", default="asc")
 FRAME = _enum(
@@ -205,18 +221,18 @@ FILL = _enum(
     "linear",
     default="none",
 )
-VENDOR = Parameter("vendor", "Of one of these vendors.", _text, many=True)
+VENDOR = Parameter("vendor", "Of one of these vendors.", _text, _TEXT, many=True)
 METRIC = Parameter(
     "metric",
     "One of these metrics: of the catalogue, or `<vendor>.<path>`.",
     _text,
-    {"type": "string", "pattern": rf"^({'|'.join(METRICS)}|[a-z]+\..+)$"},
+    {**_TEXT, "pattern": rf"^({'|'.join(METRICS)}|[a-z]+\..+)$"},
     many=True,
 )
-DEVICE = Parameter("device", "Of one of these devices.", _text, many=True)
-TYPE = Parameter("type", "Of one of these types.", _text, many=True)
-TAG = Parameter("tag", "With one of these tags.", _text, many=True)
-GROUP = Parameter("group", "In one of these groups.", _text, many=True)
+DEVICE = Parameter("device", "Of one of these devices.", _text, _TEXT, many=True)
+TYPE = Parameter("type", "Of one of these types.", _text, _TEXT, many=True)
+TAG = Parameter("tag", "With one of these tags.", _text, _TEXT, many=True)
+GROUP = Parameter("group", "In one of these groups.", _text, _TEXT, many=True)
 SEVERITY = Parameter(
     "severity",
     "Of one of these severities.",
@@ -228,7 +244,7 @@ PRESENCE = _enum("presence", "With this presence.", "online", "offline", "unknow
 STATE = _enum("state", "In this state.", "active", "cleared")
 DELIVERY_STATE = _enum("state", "In this state.", "pending", "delivered", "dead", "cancelled")
 ACKNOWLEDGED = Parameter("acknowledged", "Acknowledged or not.", _boolean, {"type": "boolean"})
-SEARCH = Parameter("q", "Part of the id or name, in any case.", _text)
-PARENT = Parameter("parent", "Children of this device.", _text)
-RECEIPT = Parameter("receipt", "Of this receipt.", _text)
-CONNECTION = Parameter("connection", "Of this connection.", _text)
+SEARCH = Parameter("q", "Part of the id or name, in any case.", _text, _TEXT)
+PARENT = Parameter("parent", "Children of this device.", _text, _TEXT)
+RECEIPT = Parameter("receipt", "Of this receipt.", _text, _TEXT)
+CONNECTION = Parameter("connection", "Of this connection.", _text, _TEXT)

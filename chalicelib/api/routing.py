@@ -33,8 +33,9 @@ class Route:
     scope: Scope | None
     handler: str
     summary: str
-    query: Sequence[Parameter] | None = ()
-    """``None``: the handler reads the query itself."""
+    query: Sequence[Parameter] = ()
+    own_query: bool = False
+    """The handler reads the query itself: it is in other words than the API's."""
     body: str | None = None
     body_optional: bool = False
     status: int = 200

@@ -288,7 +288,7 @@ ROUTES: tuple[Route, ...] = (
     *(
         Route(
             "GET", template, "read", "sensorthings.read", "Read in the words of OGC SensorThings",
-            query=None, basic=True, documented=False,
+            own_query=True, basic=True, documented=False,
         )
         for template in ("/sta/v1.1", "/sta/v1.1/{path+}")
     ),

@@ -70,7 +70,7 @@ class Alert:
 def fold(signals: Iterable[SignalRecord]) -> list[Alert]:
     """Return the alerts that the signals of one (device, key) make, oldest first."""
     alerts: list[Alert] = []
-    for signal in sorted(signals, key=lambda s: (s.at, _ORDER[s.action], s.digest)):
+    for signal in sorted(signals, key=_place):
         current = alerts[-1] if alerts and alerts[-1].cleared is None else None
         if signal.action == "raise":
             if current is None:
@@ -83,6 +83,15 @@ def fold(signals: Iterable[SignalRecord]) -> list[Alert]:
             # Perhaps cleared by now: an operator saw it active, and the vendor's clear came late.
             alerts[-1].acknowledged = _mark_of(signal)
     return alerts
+
+
+def _place(signal: SignalRecord) -> tuple[int, int, int, str]:
+    """Of two operators who say the same at once, the one counts who said it first."""
+    return signal.at, _ORDER[signal.action], _noted_at(signal), signal.digest
+
+
+def _noted_at(signal: SignalRecord) -> int:
+    return signal.at if signal.noted_at is None else signal.noted_at
 
 
 def _raised(signal: SignalRecord) -> Alert:
@@ -107,7 +116,7 @@ def _update(alert: Alert, signal: SignalRecord) -> None:
 
 def _mark_of(signal: SignalRecord) -> tuple[int, str | None, str | None]:
     note = signal.message if signal.by is not None else None
-    return (signal.at if signal.noted_at is None else signal.noted_at, signal.by, note)
+    return (_noted_at(signal), signal.by, note)
 
 
 def _mark(mark: tuple[int, str | None, str | None] | None) -> dict[str, Any] | None:

@@ -10,9 +10,9 @@ event       T#tenant#D#device     E#observed_at#id                by_time T#tena
 media       T#tenant#D#device     E!#started_at#id                by_time T#tenant#MEDIA#month
 signal      T#tenant#D#device     S#dig(key)#at#dig
 alert       T#tenant#D#device     A#dig(key)#raised_at            by_time T#tenant#ALERT#month,
-                                                                  by_state T#tenant#ACTIVE
+                                                                  by_state T#tenant#ALERTS#kind
 pointer     T#tenant#ID#alert     ALERT
-month       T#tenant              B#KIND#month
+month       T#tenant              B#KIND#month                    (and the kinds of alerts: B#ALERTS#kind)
 connection  C#connection          CONNECTION                      by_time T#tenant#CONNECTION
 profile     T#tenant#C#connection P#message kind                  (written when a type's fields change)
 tally       T#tenant#C#connection H#hour                          (counted, once a minute at most)

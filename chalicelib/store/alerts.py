@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from chalicelib.model.alerts import Alert, fold
 from chalicelib.model.assembly import Assembly, SignalRecord
 from chalicelib.model.times import from_rfc3339, to_rfc3339
-from chalicelib.store import keys, said
-from chalicelib.store.listing import Page, indexed, newest_first, within
+from chalicelib.store import alert_kinds, keys, said
+from chalicelib.store.listing import indexed
 from chalicelib.store.said import Provenance
 from chalicelib.store.table import ConflictError, Key, Plain, Table, pack, unpack
 
@@ -93,8 +93,7 @@ def _save(
     if read and read["d"] == item["d"]:
         return
     item |= indexed(table, tenant, "ALERT", alert.raised_at, alert.id)
-    if alert.state == "active":
-        item |= {"g2pk": keys.active_alerts(tenant), "g2sk": item["g1sk"]}
+    item |= alert_kinds.indexed(table, tenant, alert, item["g1sk"])
     if not table.hub.config.keep_all and alert.cleared is not None:
         item["expires_at"] = (table.hub.now() + said.RETENTION) // 1000
     if read is None:
@@ -172,68 +171,6 @@ def find(table: Table, tenant: str, identity: str) -> Plain | None:
 def signal(table: Table, tenant: str, record: SignalRecord, source: Provenance) -> None:
     """Store an operator's signal (acknowledge, clear) beside the vendor's."""
     said.write(table, tenant, Assembly(signals=[record]), source)
-
-
-def alerts(
-    table: Table,
-    tenant: str,
-    *,
-    start: int | None,
-    end: int | None,
-    device: str | None,
-    active_only: bool,
-    limit: int,
-    after: Plain | None,
-    keep: Callable[[Plain], bool],
-) -> Page:
-    """Return a page of alerts by ``raised_at``, newest first, through the narrowest key there is."""
-    if device is not None:
-        return _of_device(table, tenant, device, start, end, limit, after, keep)
-    if active_only:
-        low = to_rfc3339(start) if start is not None else "0"
-        high = to_rfc3339(end) if end is not None else "~"
-        return within(
-            table,
-            keys.active_alerts(tenant),
-            low,
-            high,
-            limit=limit,
-            after=after,
-            index="by_state",
-            descending=True,
-            keep=keep,
-        )
-    return newest_first(
-        table, tenant, "ALERT", start=start, end=end, limit=limit, after=after, keep=keep
-    )
-
-
-def _of_device(
-    table: Table,
-    tenant: str,
-    device: str,
-    start: int | None,
-    end: int | None,
-    limit: int,
-    after: Plain | None,
-    keep: Callable[[Plain], bool],
-) -> Page:
-    """A device's alerts sort by condition, not time: they are few, so sort them here."""
-    pk = keys.device_pk(tenant, device)
-    items = [
-        item
-        for item in table.walk(pk, keys.ALERT, f"{keys.ALERT}~")
-        if (start is None or _raised_at(item) >= start)
-        and (end is None or _raised_at(item) < end)
-        and keep(item)
-    ]
-    items.sort(key=lambda item: (item["g1sk"], item["sk"]), reverse=True)
-    if after is not None:
-        items = [i for i in items if (i["g1sk"], i["sk"]) < (after["g1sk"], after["sk"])]
-    page = items[:limit]
-    more = len(items) > limit
-    last = {n: page[-1][n] for n in ("pk", "sk", "g1pk", "g1sk")} if more else None
-    return Page(page, last)
 
 
 def _raised_at(item: Mapping[str, Any]) -> int:

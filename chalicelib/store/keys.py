@@ -9,7 +9,7 @@ from chalicelib.store.table import Key
 SEGMENT, FACTS, EVENT, MEDIA, SIGNAL, ALERT = "M#", "F#", "E#", "E!#", "S#", "A#"
 DEVICE, STATE = "DEVICE", "STATE"
 ROLLUP = "R#1h#"
-PROFILE, HOUR = "P#", "H#"
+PROFILE, HOUR, KINDS = "P#", "H#", "ALERTS"
 STANDING, INTEGRATION, LINE = "STANDING", "int_", "O#"
 SAID = (SEGMENT, FACTS, EVENT, MEDIA, SIGNAL)
 """What vendors said, from which everything else follows."""
@@ -154,9 +154,9 @@ def listing(tenant: str, what: str, month: str | None = None) -> str:
     return f"T#{tenant}#{what}#{month}" if month else f"T#{tenant}#{what}"
 
 
-def active_alerts(tenant: str) -> str:
-    """The partition of ``by_state`` that lists a tenant's active alerts."""
-    return f"T#{tenant}#ACTIVE"
+def alerts(tenant: str, kind: str) -> str:
+    """The partition of ``by_state`` that lists a tenant's alerts of a kind."""
+    return f"T#{tenant}#{KINDS}#{kind}"
 
 
 def month_of(at: int) -> str:

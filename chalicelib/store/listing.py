@@ -6,7 +6,7 @@ tenants' items; a filter beyond the key narrows within a budget of items read a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from chalicelib.model.times import to_rfc3339
@@ -27,11 +27,25 @@ class Page(NamedTuple):
 def indexed(table: Table, tenant: str, what: str, at: int, identity: str) -> Plain:
     """Return the index attributes that list an item, having made sure that its month is marked."""
     month = keys.month_of(at)
-    marker = Key(f"T#{tenant}", f"B#{what}#{month}")
+    mark(table, tenant, what, month)
+    return {"g1pk": keys.listing(tenant, what, month), "g1sk": f"{to_rfc3339(at)}#{identity}"}
+
+
+def mark(table: Table, tenant: str, what: str, name: str) -> None:
+    """Make sure that a partition of a listing is known to hold something: a month, or a kind of alerts."""
+    marker = Key(f"T#{tenant}", f"B#{what}#{name}")
     if marker not in table.marked:
         table.put(marker, {})
         table.marked.add(marker)
-    return {"g1pk": keys.listing(tenant, what, month), "g1sk": f"{to_rfc3339(at)}#{identity}"}
+
+
+def marked(
+    table: Table, tenant: str, what: str, first: str, last: str, *, descending: bool
+) -> Iterator[str]:
+    """Yield the names of a listing's partitions that hold something, from ``first`` to ``last``."""
+    prefix = f"B#{what}#"
+    found = table.walk(f"T#{tenant}", prefix + first, prefix + last, descending=descending)
+    return (marker["sk"].removeprefix(prefix) for marker in found)
 
 
 def newest_first(
@@ -46,7 +60,7 @@ def newest_first(
     keep: Callable[[Plain], bool],
 ) -> Page:
     """Return a page of a bucketed listing: ``start`` inclusive, ``end`` exclusive, in milliseconds."""
-    return _bucketed(table, tenant, what, _bounds(start, end), limit, after, keep, descending=True)
+    return _bucketed(table, tenant, what, bounds(start, end), limit, after, keep, descending=True)
 
 
 def oldest_first(
@@ -60,35 +74,32 @@ def oldest_first(
     after: Plain | None,
 ) -> Page:
     """Return a page of the same listing the other way round, for work that goes on where it stopped."""
-    bounds = _bounds(start, end)
-    return _bucketed(table, tenant, what, bounds, limit, after, lambda _: True, descending=False)
+    ends = bounds(start, end)
+    return _bucketed(table, tenant, what, ends, limit, after, lambda _: True, descending=False)
 
 
 def _bucketed(
     table: Table,
     tenant: str,
     what: str,
-    bounds: tuple[str, str],
+    ends: tuple[str, str],
     limit: int,
     after: Plain | None,
     keep: Callable[[Plain], bool],
     *,
     descending: bool,
 ) -> Page:
-    low, high = bounds
+    low, high = ends
     if low >= high:
         return Page([], None)
     first, last = low[:7], high[:7]
     if after is not None:
         reached = after["g1pk"].rsplit("#", 1)[1]
         first, last = (first, reached) if descending else (reached, last)
-    months = table.walk(
-        f"T#{tenant}", f"B#{what}#{first}", f"B#{what}#{last}", descending=descending
-    )
     found: list[Plain] = []
     budget = BUDGET
-    for marker in months:
-        partition = keys.listing(tenant, what, marker["sk"].rsplit("#", 1)[1])
+    for month in marked(table, tenant, what, first, last, descending=descending):
+        partition = keys.listing(tenant, what, month)
         resume = after if after and after["g1pk"] == partition else None
         while True:
             size = min(max(limit + 1, 100), budget)
@@ -140,7 +151,8 @@ def _cut(found: list[Plain], limit: int, index: str | None) -> Page:
     return Page(found[:limit], position(found[limit - 1], index))
 
 
-def _bounds(start: int | None, end: int | None) -> tuple[str, str]:
+def bounds(start: int | None, end: int | None) -> tuple[str, str]:
+    """Return the ends of a range (ms) as they compare with the places of a listing."""
     low = to_rfc3339(start) if start is not None else "0001"
     high = to_rfc3339(end) if end is not None else "9999-12-31T23:59:59.999Z~"
     return low, high

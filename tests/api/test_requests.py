@@ -63,6 +63,8 @@ def test_segments_are_decoded_after_splitting(tenant: Any) -> None:
         ({"limit": "-1"}, "invalid-parameter"),
         ({"limit": ""}, "invalid-parameter"),
         ({"tag": ""}, "invalid-parameter"),
+        ({"tag": "x" * 1901}, "invalid-parameter"),
+        ({"tag": ["x"] * 501}, "invalid-parameter"),
         ({"cursor": "nonsense"}, "invalid-cursor"),
         ({"cursor": ""}, "invalid-cursor"),
         ({"cursor": "é"}, "invalid-cursor"),

@@ -102,7 +102,7 @@ class World:
 
 def needed(route: Route) -> dict[str, Any]:
     """Return the parameters that a route must have."""
-    known = {each.name: each for each in route.query or ()}
+    known = {each.name: each for each in route.query}
     values = {**SPAN, "frame": "1m"}
     wanted = {name: value for name, value in values.items() if _must(known.get(name))}
     return wanted | ({"device": "relayr:none"} if _must(known.get("device")) else {})
@@ -200,7 +200,7 @@ def test_every_route_is_covered(world: World) -> None:
     for route in SCOPED:
         assert set(route.names) <= set(world.theirs), route.template
         assert route.body is None or route.body in BODIES, route.template
-        for parameter in route.query or ():
+        for parameter in route.query:
             assert parameter.name in HARMLESS or parameter.name in FILTERS, route.template
 
 
@@ -245,7 +245,7 @@ def test_anothers_id_below_ones_own_answers_as_one_that_never_was(
 
 @pytest.mark.parametrize(
     ("route", "name"),
-    [(r, p.name) for r in SCOPED for p in r.query or () if p.name in FILTERS and not r.names],
+    [(r, p.name) for r in SCOPED for p in r.query if p.name in FILTERS and not r.names],
     ids=lambda each: named(each) if isinstance(each, Route) else each,
 )
 def test_a_filter_by_anothers_id_finds_nothing(world: World, route: Route, name: str) -> None:
@@ -348,7 +348,7 @@ def test_the_view_shows_ones_own(world: World, entities: str) -> None:
 def cursors(world: World) -> Iterator[tuple[Route, dict[str, str], dict[str, Any], str]]:
     """Yield every paged route with a cursor of the rich tenant's."""
     for route in SCOPED:
-        if not any(p.name == "cursor" for p in route.query or ()) or route.handler in SHORT:
+        if not any(p.name == "cursor" for p in route.query) or route.handler in SHORT:
             continue
         for chosen in itertools.product(*(world.theirs[name] for name in route.names)):
             path = dict(zip(route.names, chosen, strict=True))

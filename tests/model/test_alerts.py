@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -127,6 +129,21 @@ def test_the_first_acknowledgement_and_the_first_clear_are_kept() -> None:
 
     assert alert.acknowledged == (START + 2000, "Ada", "on my way")
     assert alert.cleared == (START + 4000, None, None)
+
+
+@pytest.mark.parametrize("action", ["acknowledge", "clear"])
+@pytest.mark.parametrize("digests", ["ab", "ba"])
+def test_of_two_operators_at_once_the_first_one_counts(action: str, digests: str) -> None:
+    raised = signal("raise", 1)
+    said = [
+        replace(signal(action, 1, by=by), noted_at=START + 5000 + number, digest=digest)
+        for number, (by, digest) in enumerate(zip(("Ada", "Bob"), digests, strict=True))
+    ]
+
+    (alert,) = fold([raised, *said])
+
+    mark = alert.acknowledged if action == "acknowledge" else alert.cleared
+    assert mark == (START + 5000, "Ada", None)
 
 
 def test_a_vendors_clear_has_no_note() -> None:

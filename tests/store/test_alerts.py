@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +11,8 @@ from chalicelib.aws import Hub
 from chalicelib.model.alerts import Alert, fold
 from chalicelib.model.assembly import SignalRecord
 from chalicelib.model.receipts import receipt_id
-from chalicelib.store import alerts, keys
+from chalicelib.store import alert_listings, alerts, keys
+from chalicelib.store.alert_kinds import Sought
 from chalicelib.store.changes import changes
 from chalicelib.store.said import Provenance
 from chalicelib.store.table import Table, unmarshal
@@ -34,10 +34,8 @@ def stored(table: Table) -> list[Alert]:
 
 
 def active(table: Table) -> list[str]:
-    page = alerts.alerts(
-        table, "ten", start=None, end=None, device=None, active_only=True, limit=50, after=None,
-        keep=lambda _: True,
-    )  # fmt: skip
+    sought = Sought(state="active")
+    page = alert_listings.page(table, "ten", sought, start=None, end=None, limit=50, after=None)
     return [alerts.alert_of(item).id for item in page.items]
 
 
@@ -194,25 +192,3 @@ def test_a_fold_that_is_overtaken_folds_again() -> None:
     assert faults.done
     assert alert.acknowledged == (START + 2000, "Ada", None)
     assert alert.cleared == (START + 9000, None, None)
-
-
-@pytest.mark.parametrize("device", [None, DEVICE])
-def test_alerts_are_listed_newest_first_with_pages(device: str | None) -> None:
-    table = fresh_table()
-    for second in range(0, 10, 2):
-        hear(table, raised(second))
-        hear(table, cleared(second + 1))
-    found: list[int] = []
-    after = None
-
-    while True:
-        page = alerts.alerts(
-            table, "ten", start=START + 1, end=START + 8000, device=device, active_only=False, limit=2,
-            after=after, keep=lambda _: True,
-        )  # fmt: skip
-        found += [(alerts.alert_of(item).raised_at - START) // 1000 for item in page.items]
-        after = page.after
-        if after is None:
-            break
-
-    assert found == [6, 4, 2]

@@ -9,7 +9,8 @@ from chalicelib.api.problems import ProblemError, not_found
 from chalicelib.model.alerts import Alert
 from chalicelib.model.assembly import SignalRecord
 from chalicelib.security import new_id
-from chalicelib.store import alerts
+from chalicelib.store import alert_listings, alerts
+from chalicelib.store.alert_kinds import Sought
 from chalicelib.store.said import provenance_of
 from chalicelib.store.table import Plain
 
@@ -18,17 +19,21 @@ def list_alerts(call: Call) -> Any:
     """List alerts by the moment they were raised, newest first."""
     if call.nothing:
         return call.page([], None)
-    named = call.query["device"]
-    page = alerts.alerts(
+    query = call.query
+    page = alert_listings.page(
         call.table,
         call.tenant,
-        start=call.query["from"],
-        end=call.query["to"],
-        device=named[0] if len(named) == 1 else None,
-        active_only=call.query["state"] == "active",
+        Sought(
+            state=query["state"],
+            acknowledged=query["acknowledged"],
+            severities=query["severity"],
+            vendors=query["vendor"],
+            devices=query["device"],
+        ),
+        start=query["from"],
+        end=query["to"],
         limit=call.limit,
         after=call.after,
-        keep=lambda item: _wanted(call, alerts.alert_of(item)),
     )
     return call.page([alerts.as_json(item) for item in page.items], page.after)
 
@@ -87,16 +92,3 @@ def _signal(call: Call, item: Plain, alert: Alert, action: str) -> Any:
         if each.id == alert.id:
             return {**each.as_json(), "provenance": source.as_json()}
     return alerts.as_json(_item(call))
-
-
-def _wanted(call: Call, alert: Alert) -> bool:
-    query = call.query
-    vendor = alert.device_id.split(":", 1)[0]
-    acknowledged = alert.acknowledged is not None
-    return (
-        query["state"] in {None, alert.state}
-        and (not query["severity"] or alert.severity in query["severity"])
-        and (not query["vendor"] or vendor in query["vendor"])
-        and (not query["device"] or alert.device_id in query["device"])
-        and query["acknowledged"] in {None, acknowledged}
-    )

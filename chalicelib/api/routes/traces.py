@@ -60,12 +60,20 @@ def list_quarantine(call: Call) -> Any:
     """List quarantined items, newest first."""
     if call.nothing:
         return call.page([], None)
-    query = call.query
+    query, start, end = call.query, call.query["from"], call.query["to"]
+    if query["receipt"] is not None:
+        # What is quarantined of a payload is listed at its arrival, which the receipt carries.
+        receipt = parse(query["receipt"])
+        if receipt is None:
+            return call.page([], None)
+        at = receipt.received_at
+        start = at if start is None else max(start, at)
+        end = at + 1 if end is None else min(end, at + 1)
     page = quarantine.quarantined(
         call.table,
         call.tenant,
-        start=query["from"],
-        end=query["to"],
+        start=start,
+        end=end,
         limit=call.limit,
         after=call.after,
         matches=lambda row: (
