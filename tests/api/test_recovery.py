@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from chalicelib.deliver.courier import Courier, Hands
-from chalicelib.deliver.http import Outcome
 from chalicelib.model.times import HOUR, to_rfc3339
+from chalicelib.outbound.http import Outcome
 from chalicelib.store import deliveries, jobs
 from chalicelib.store.table import table_of
 

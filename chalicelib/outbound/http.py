@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse, RemoteDisconnected
 from typing import TYPE_CHECKING, Any, cast
 
-from chalicelib.deliver.connections import Connection, connected, secured, tls_context
-from chalicelib.destinations import Request
 from chalicelib.model.addresses import BadTargetError, Target, permitted
 from chalicelib.model.certificates import Certificate
+from chalicelib.model.requests import Request
+from chalicelib.outbound.connections import Connection, connected, secured, tls_context
 from chalicelib.resolution import Resolve, checked, resolve
 
 if TYPE_CHECKING:
-    from chalicelib.deliver.connections import Answer
+    from chalicelib.outbound.connections import Answer
 
 READ_LIMIT = 16 * 1024
 EXCERPT_LIMIT = 4 * 1024
