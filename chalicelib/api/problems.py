@@ -40,6 +40,9 @@ KINDS: Mapping[str, Kind] = {
     "conflict": Kind(409, "Conflict", "Read the present state: it does not allow this."),
     "body-too-large": Kind(413, "Body too large", "Send a smaller body."),
     "invalid-body": Kind(422, "Invalid body", "Correct the members that `errors` points at."),
+    "command-not-supported": Kind(
+        422, "Command not supported", "See GET /v1/catalog/vendors for what the vendor takes."
+    ),
     "internal-error": Kind(500, "Internal error", "Try again; report it if it stays."),
 }
 

@@ -65,6 +65,8 @@ class Outcome:
     """The beginning of the answer's body."""
     unsent: str | None = None
     """Why nothing was sent, where that is right so."""
+    begun: bool = True
+    """Whether the endpoint may have seen some of the request; no: it was never connected to."""
 
     @property
     def delivered(self) -> bool:
@@ -95,10 +97,17 @@ class Sender:
     def __call__(self, request: Request) -> Outcome:
         """Send a request.  Never raises for anything that an endpoint or a network can do."""
         started = time.monotonic()
+        begun = False
         try:
-            status, retry_after, content = self._exchange(request, started)
+            target = permitted(request.url, self._private_targets)
+            door = (*target[:3], request.certificate)
+            connection = self._kept(door) or self._dial(target, started, request.certificate)
+            begun = True
+            status, retry_after, content = self._exchange(
+                request, target, door, connection, started
+            )
         except Exception as error:  # noqa: BLE001 - an endpoint's failure is an outcome, whatever it is
-            return Outcome(None, _since(started), error=self._named(error))
+            return Outcome(None, _since(started), error=self._named(error), begun=begun)
         excerpt = _excerpt(content, request)
         return Outcome(status, _since(started), excerpt, None, retry_after, content)
 
@@ -110,11 +119,15 @@ class Sender:
         for connection in idle:
             connection.close()
 
-    def _exchange(self, request: Request, started: float) -> tuple[int, str | None, bytes]:
-        target = permitted(request.url, self._private_targets)
-        door = (*target[:3], request.certificate)
+    def _exchange(
+        self,
+        request: Request,
+        target: Target,
+        door: _Door,
+        connection: Connection,
+        started: float,
+    ) -> tuple[int, str | None, bytes]:
         deadline = started + self._limits.total
-        connection = self._kept(door) or self._dial(target, started, request.certificate)
         connection.bound(deadline)
         try:
             connection.request(request.method, target.path, request.body, request.headers)

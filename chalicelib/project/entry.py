@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from chalicelib import aws, telemetry
 from chalicelib.model.assembly import Assembly
 from chalicelib.model.state import Heard, Withdrawn
+from chalicelib.project import replies
 from chalicelib.project.fold import fold
 from chalicelib.store import alerts, keys, profiles, said
 from chalicelib.store.table import Plain, Table, table_of, unmarshal
@@ -105,6 +106,9 @@ def _device(table: Table, pk: str, changes: list[_Change]) -> None:
         fold(table, tenant, device_id, heard, gone)
     for key, at in conditions.items():
         alerts.refold(table, tenant, device_id, key, at)
+    for change in changes:
+        if change.old is None and change.new and change.new["sk"].startswith(keys.EVENT):
+            replies.hear(table, tenant, change.new)
 
 
 def _withdrawn(old: Plain, new: Plain | None) -> Withdrawn:

@@ -1,22 +1,26 @@
 """Vendors: all that the hub knows of each, one folder a vendor, found by being there.
 
-A folder is a package that defines ``adapter``.  Its name is the vendor's name in URLs, device ids and
-metrics.  An adapter is a value of three pure functions and a number; it never sees a clock, a network
+A folder is a package that defines ``adapter``, and may hold a module ``client``.  Its name is the
+vendor's name in URLs, device ids and metrics.  An adapter is a value of three pure functions and a number; it never sees a clock, a network
 or an environment.  :func:`normalize` runs one over a payload and is what the rest of the hub calls.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import logging
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.model.decode import DEPTH, TOO_DEEP, is_deep
 from chalicelib.model.records import MalformedPayloadError, Record, Rejected
+
+if TYPE_CHECKING:
+    from chalicelib.model.clients import Client
 
 _log = logging.getLogger(__name__)
 
@@ -103,6 +107,21 @@ def adapter(vendor: str) -> Adapter:
     found = importlib.import_module(f"{__name__}.{vendor}").adapter
     if not isinstance(found, Adapter):
         raise TypeError(f"{vendor}: adapter is not an Adapter")
+    return found
+
+
+@cache
+def client(vendor: str) -> Client | None:
+    """Return what a vendor's folder knows of its REST API: ``client`` in a module of that name, if any.
+
+    Raises ``KeyError`` for an unknown vendor.  Who only reads payloads never loads it.
+    """
+    if vendor not in names(example=True):
+        raise KeyError(vendor)
+    where = f"{__name__}.{vendor}.client"
+    if importlib.util.find_spec(where) is None:
+        return None
+    found: Client = importlib.import_module(where).client
     return found
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from chalicelib import vendors
 from chalicelib.api import targets
 from chalicelib.api.calls import Call
-from chalicelib.api.problems import invalid, not_found
+from chalicelib.api.problems import FieldError, invalid, invalid_fields, not_found
 from chalicelib.api.validation import pointer
+from chalicelib.model.fields import Field, declared, masked, restored
 from chalicelib.model.metrics import METRICS
 from chalicelib.model.times import to_rfc3339
 from chalicelib.security import hashed, new_id, new_secret
@@ -34,6 +36,7 @@ def create(call: Call) -> Any:
         settings=given.get("settings", {}),
         secrets=((hashed(secret), None),),
     )
+    connection = _entrusted(call, connection, given)
     connections.save(call.table, connection)
     return {**_json(call, connection), "secret": secret}
 
@@ -51,16 +54,21 @@ def read(call: Call) -> Any:
 
 
 def change(call: Call) -> Any:
-    """Change a connection's name or settings."""
+    """Change a connection's name, settings or credentials."""
     given = call.given()
     _check(call, existing(call).vendor, given)
-    return _json(call, _changed(call, lambda connection: replace(connection, **given)))
+    plain = {name: value for name, value in given.items() if name != "credentials"}
+
+    def changed(connection: Connection) -> Connection:
+        return _entrusted(call, replace(connection, **plain), given)
+
+    return _json(call, _changed(call, changed))
 
 
 def delete(call: Call) -> None:
     """Delete a connection: its door answers 404 from now on."""
     now = call.hub.now()
-    _changed(call, lambda connection: replace(connection, deleted_at=now))
+    _changed(call, lambda connection: replace(connection, deleted_at=now, sealed=None))
 
 
 def rotate(call: Call) -> Any:
@@ -93,6 +101,34 @@ def _check(call: Call, vendor: str, given: Mapping[str, Any]) -> None:
         raise invalid("/settings/base_url", detail)
 
 
+def _entrusted(call: Call, connection: Connection, given: Mapping[str, Any]) -> Connection:
+    """Return a connection with the credentials that were sent, if any were."""
+    if "credentials" not in given:
+        return connection
+    fields = _fields(connection.vendor)
+    stored = connections.credentials(call.table, connection)
+    credentials = restored(given["credentials"], stored, masked(fields, stored))
+    if credentials:
+        _check_credentials(call, fields, credentials)
+    return connections.entrusted(call.table, connection, credentials)
+
+
+def _check_credentials(call: Call, fields: Sequence[Field], given: Mapping[str, Any]) -> None:
+    found = [
+        FieldError(f"/credentials{where}", detail) for where, detail in declared(fields, given)
+    ]
+    for name, url in given.items():
+        if name.endswith("_url") and (detail := targets.problem(call.hub, url)) is not None:
+            found.append(FieldError(f"/credentials/{name}", detail))
+    if found:
+        raise invalid_fields(found)
+
+
+def _fields(vendor: str) -> Sequence[Field]:
+    client = vendors.client(vendor)
+    return client.credentials if client is not None else ()
+
+
 def existing(call: Call) -> Connection:
     """Return the connection that a request names, or refuse it."""
     connection = connections.find(call.table, call.path["connection_id"])
@@ -112,11 +148,13 @@ def _changed(call: Call, change: Callable[[Connection], Connection]) -> Connecti
 
 
 def _json(call: Call, connection: Connection) -> dict[str, Any]:
+    credentials = connections.credentials(call.table, connection)
     return {
         "id": connection.id,
         "vendor": connection.vendor,
         "name": connection.name,
         "settings": dict(connection.settings),
+        "credentials": masked(_fields(connection.vendor), credentials),
         "webhook_url": f"{call.request.base_url}/webhooks/{connection.id}",
         "mqtt_topic_prefix": f"hub/{connection.id}/",
         "created_at": to_rfc3339(connection.created_at),

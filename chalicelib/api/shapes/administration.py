@@ -30,6 +30,7 @@ class Connection(Shape):
     vendor: str
     name: str
     settings: dict[str, Any]
+    credentials: dict[str, Any]
     webhook_url: str
     mqtt_topic_prefix: str
     created_at: Moment
@@ -240,13 +241,6 @@ class KeyWithSecret(ApiKey):
     key: str
 
 
-class CatalogVendor(Shape):
-    """A vendor."""
-
-    name: str
-    adapter_version: int
-
-
 class CatalogMetric(Shape):
     """A metric of the vocabulary, its canonical unit (UCUM) and its possible range."""
 
@@ -258,12 +252,28 @@ class CatalogMetric(Shape):
 
 
 class ConfigField(Shape):
-    """A member of a destination's config."""
+    """A member of a destination's config, or of a vendor's credentials."""
 
     name: str
     description: str
     required: bool
     sensitive: bool
+
+
+class CatalogCommand(Shape):
+    """A command that a vendor takes; the name ``*`` stands for those that the device's model names."""
+
+    name: str
+    description: str
+
+
+class CatalogVendor(Shape):
+    """A vendor: the credentials by which the hub is let in, and the commands that it takes."""
+
+    name: str
+    adapter_version: int
+    credentials: list[ConfigField]
+    commands: list[CatalogCommand]
 
 
 class CatalogDestination(Shape):
