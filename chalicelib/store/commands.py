@@ -76,7 +76,7 @@ def referred_to(table: Table, tenant: str, device_id: str, reference: str) -> Co
 
 def overdue(table: Table, now: int) -> Iterator[tuple[str, str]]:
     """Yield tenant and id of every command for which waiting has ended."""
-    for item in table.walk(_AWAITED, "0", to_rfc3339(now), index="by_state"):
+    for item in table.walk(_AWAITED, "0", f"{to_rfc3339(now)}#~", index="by_state"):
         yield keys.device_of(item["pk"])[0], item["sk"].rsplit("#", 1)[1]
 
 

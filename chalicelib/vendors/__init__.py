@@ -1,8 +1,9 @@
 """Vendors: all that the hub knows of each, one folder a vendor, found by being there.
 
 A folder is a package that defines ``adapter``, and may hold a module ``client``.  Its name is the
-vendor's name in URLs, device ids and metrics.  An adapter is a value of three pure functions and a number; it never sees a clock, a network
-or an environment.  :func:`normalize` runs one over a payload and is what the rest of the hub calls.
+vendor's name in URLs, device ids and metrics.  An adapter is a value of three pure functions and a
+number; it never sees a clock, a network or an environment.  :func:`normalize` runs one over a payload and
+is what the rest of the hub calls.
 """
 
 from __future__ import annotations

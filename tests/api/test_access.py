@@ -148,7 +148,11 @@ def things(tenant: Any) -> dict[str, str]:
     (quarantined,) = tenant.get("/v1/quarantine")["data"]
     integration = tenant.post("/v1/integrations", hook)["id"]
     again = tenant.post(f"/v1/connections/{tenant.connection()}/renormalize", QUERY)
+    path = f"/v1/connections/{tenant.connection()}"
+    tenant.patch(path, {"credentials": {"api_key": "some key"}})
+    command = tenant.post("/v1/devices/relayr:d/commands", {"name": "x"})
     return {
+        "command_id": command["id"],
         "renormalization_id": again["id"],
         "device_id": "relayr:d",
         "alert_id": tenant.get("/v1/alerts")["data"][0]["id"],
@@ -173,6 +177,7 @@ def test_another_tenants_id_answers_as_one_that_never_existed(
         "Replay": QUERY,
         "Renormalize": QUERY,
         "Since": {"since": QUERY["from"]},
+        "CommandBody": {"name": "x"},
     }
     for route in ROUTES:
         if not route.names:

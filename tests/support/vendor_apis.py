@@ -1,0 +1,175 @@
+"""The vendors' REST APIs as far as they are known: real HTTP on loopback, one small server a vendor.
+
+They check what a request must hold and answer in the documented forms.  ``say`` puts an answer of a test's
+own before the next one.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
+from typing import Any, Self
+from urllib.parse import parse_qs, unquote, urlsplit
+
+
+@dataclass
+class Asked:
+    """One request."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: Any
+    body: Any
+
+
+@dataclass
+class Said:
+    """One answer."""
+
+    status: int = 200
+    body: Any = None
+    headers: Mapping[str, str] | None = None
+
+
+class VendorApi:
+    """Answers by what ``answer`` of a vendor makes of a request."""
+
+    credentials: Mapping[str, str]
+    prefix = ""
+
+    def __init__(self) -> None:
+        self.asked: list[Asked] = []
+        self.before: Callable[[Asked], Said | None] = lambda _: None
+        api = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                api._serve(self)
+
+            do_POST = do_PUT = do_GET  # noqa: N815 - http.server's names
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+
+    def answer(self, asked: Asked) -> Said:
+        raise NotImplementedError
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}{self.prefix}"
+
+    @property
+    def paths(self) -> list[str]:
+        return [f"{each.method} {each.path}" for each in self.asked]
+
+    def say(self, *answers: Said) -> None:
+        left = list(answers)
+        self.before = lambda _: left.pop(0) if left else None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def _serve(self, handler: BaseHTTPRequestHandler) -> None:
+        raw = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        target = urlsplit(handler.path)
+        form = "form" in handler.headers.get("Content-Type", "")
+        body: Any = None
+        if raw:
+            body = {k: v for k, [v] in parse_qs(raw.decode()).items()} if form else json.loads(raw)
+        query = {name: value for name, [value] in parse_qs(target.query).items()}
+        path = target.path.removeprefix(self.prefix)
+        asked = Asked(handler.command, unquote(path), query, handler.headers, body)
+        self.asked.append(asked)
+        said = self.before(asked) or self.answer(asked)
+        text = b"" if said.body is None else json.dumps(said.body).encode()
+        handler.send_response(said.status)
+        for name, value in (said.headers or {}).items():
+            handler.send_header(name, value)
+        handler.send_header("Content-Length", str(len(text)))
+        handler.end_headers()
+        handler.wfile.write(text)
+
+
+class HaltianApi(VendorApi):
+    """Operations Cloud: tokens of 15 minutes, commands of things."""
+
+    credentials = MappingProxyType({"client_id": "hub", "client_secret": "sesame-haltian"})
+    prefix = "/prod/v1"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token = "token-1"
+
+    def answer(self, asked: Asked) -> Said:
+        if asked.path == "/auth/client-token":
+            if asked.body != self.credentials:
+                return Said(401, {"statusCode": 401, "error": "Unauthorized", "message": "no"})
+            return Said(200, {"data": {"token": self.token}})
+        if asked.headers.get("Authorization") != f"Bearer {self.token}":
+            return Said(401, {"statusCode": 401, "error": "Unauthorized", "message": "no"})
+        if asked.method == "POST" and asked.path.endswith("/commands"):
+            tuid = asked.path.split("/")[2]
+            echoed = [{**each, "tsmTs": 1557302186, "tsmDstTuid": tuid} for each in asked.body]
+            return Said(200, {"data": {"responsible": "hub", "commands": echoed}})
+        return Said(404, {"statusCode": 404, "error": "Not Found", "message": "no"})
+
+
+class LightelligenceApi(VendorApi):
+    """OLT: client credentials with a tenant, actions of devices."""
+
+    credentials = MappingProxyType(
+        {"client_id": "hub", "client_secret": "sesame-olt", "tenant": "ten-1"}
+    )
+
+    def answer(self, asked: Asked) -> Said:
+        if asked.path == "/token":
+            known = {**self.credentials, "grant_type": "client_credentials"}
+            good = {**asked.body, "tenant": asked.headers["tenant"]} == known
+            answer = {"access_token": "jwt", "expires_in": 863999, "token_type": "bearer"}
+            return Said(200, answer) if good else Said(401, {"error": "unauthorized_client"})
+        if asked.headers.get("Authorization") != "Bearer jwt":
+            return Said(401, {"errorCode": "401", "errorMessage": "no"})
+        if asked.path.endswith("/actions") and set(asked.body) <= {"action", "payload"}:
+            return Said(202, {"data": {"actionId": "5895f5f0-93e9-428c-a4b6-580eb814f11e"}})
+        return Said(403, {"errorCode": "403", "errorMessage": "forbidden"})
+
+
+class RelayrApi(VendorApi):
+    """relayr: an API key, command tasks (path and answer are inferred)."""
+
+    credentials = MappingProxyType({"api_key": "sesame-relayr"})
+
+    def answer(self, asked: Asked) -> Said:
+        if asked.headers.get("X-Api-Key") != self.credentials["api_key"]:
+            return Said(401, {"error": {"id": "x", "message": "no"}})
+        if (asked.method, asked.path) == ("POST", "/tasks"):
+            return Said(201, {"id": "7005afde-a298-11e7-be32-7bea3ce9040b"})
+        return Said(404, {"error": {"id": "x", "message": "no"}})
+
+
+class ViziosenseApi(VendorApi):
+    """Viziosense: a token that lives long, images on request (where, only the vendor says)."""
+
+    credentials = MappingProxyType({"api_token": "sesame-viziosense"})
+    call = "POST /api/v1/devices/{device}/image"
+
+    def answer(self, asked: Asked) -> Said:
+        if asked.headers.get("Authorization") != f"Bearer {self.credentials['api_token']}":
+            return Said(403, {"httpError": 403, "message": "no"})
+        if asked.path.endswith("/image"):
+            return Said(200, {"data": ["https://img.example/raw", "https://img.example/annotated"]})
+        return Said(404, {"httpError": 404, "message": "no"})
