@@ -86,7 +86,7 @@ def sweep(_event: CloudWatchEvent) -> dict[str, Any]:
     from chalicelib.deliver import parked, recovery  # noqa: PLC0415
     from chalicelib.normalize import stalled  # noqa: PLC0415
     from chalicelib.project import silence  # noqa: PLC0415
-    from chalicelib.sync import timeouts  # noqa: PLC0415
+    from chalicelib.sync import schedule, timeouts  # noqa: PLC0415
 
     return {
         "offline": silence.sweep(),
@@ -94,5 +94,6 @@ def sweep(_event: CloudWatchEvent) -> dict[str, Any]:
         "lanes": parked.tell_ages(),
         "renormalizing": stalled.sweep(),
         "revived": recovery.sweep(),
+        "synced": schedule.sweep(),
         "timed_out": timeouts.sweep(),
     }

@@ -125,6 +125,20 @@ ROUTES: tuple[Route, ...] = (
         returns="administration.Renormalization",
     ),
     Route(
+        "POST", f"{_CONNECTION}/sync", "admin", "syncs.begin",
+        "Fetch the vendor's inventory and what was missed",
+        body="Nothing", body_optional=True, status=202, returns="administration.Accepted",
+        conflicts=True,
+    ),
+    Route(
+        "GET", f"{_CONNECTION}/sync", "admin", "syncs.list_syncs", "List a connection's syncs",
+        query=p.PAGED, returns="administration.Sync", listed=True,
+    ),
+    Route(
+        "GET", f"{_CONNECTION}/sync/{{sync_id}}", "admin", "syncs.read", "Follow a sync",
+        returns="administration.Sync",
+    ),
+    Route(
         "GET", f"{_CONNECTION}/health", "read", "health.read",
         "Read how a connection does: counts, delays, fields and their drift",
         returns="administration.ConnectionHealth",

@@ -6,7 +6,7 @@ A vendor's folder declares a :class:`Client`.  Whoever sends has the network, th
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
@@ -14,6 +14,8 @@ from urllib.parse import quote
 from chalicelib.model.fields import Field, Problem
 from chalicelib.model.requests import Request
 
+KNOWN = "known"
+"""The step that looks at the devices which the hub knows of the connection: ``[KNOWN, None]``."""
 ANY = "*"
 """Stands for every name: which commands there are, only the device's model at the vendor knows."""
 
@@ -84,6 +86,42 @@ class Commands:
         return name in self.names or ANY in self.names
 
 
+Step = list[Any]
+"""One request of a sync, as JSON: its kind and what it asks about."""
+
+
+class Known(NamedTuple):
+    """A device that the hub knows: its native id, and the metrics that it has."""
+
+    device: str
+    metrics: tuple[str, ...]
+
+
+class Fetched(NamedTuple):
+    """What an answer brings: payloads with their topics, and the steps to be taken next."""
+
+    payloads: list[tuple[str, Any]]
+    steps: list[Step] = []  # noqa: RUF012 - nobody changes it
+
+
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """How inventory and missed history are fetched, step by step.
+
+    ``begin`` lists the first steps for history between two moments (ms), ``request`` makes a step's
+    request, ``read`` says what its answer brings (raises ``ValueError`` for one that is not as documented).
+    """
+
+    begin: Callable[[int, int, Settings], list[Step]]
+    request: Callable[[Step, Account], Request]
+    read: Callable[[Step, Any], Fetched]
+    about: Callable[[int, int, Sequence[Known], Settings], list[Step]] = lambda *_: []
+    """The steps for some of the devices that the hub knows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Client:
     """What the hub knows of one vendor's REST API.
@@ -100,6 +138,7 @@ class Client:
     login: Callable[[Account], Request] | None = None
     session: Callable[[Any], Session] | None = None
     commands: Commands | None = None
+    sync: Sync | None = None
 
 
 def bearer(account: Account) -> Mapping[str, str]:
@@ -126,6 +165,13 @@ def member(value: Any, *names: str) -> Any:
     """Return what is found by names in nested objects, or ``None``."""
     for name in names:
         value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def objects(value: Any, what: str) -> list[dict[str, Any]]:
+    """Return a list of objects.  Raises ``ValueError`` for anything else."""
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise ValueError(f"{what} is no list of objects")
     return value
 
 

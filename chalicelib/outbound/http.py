@@ -50,6 +50,8 @@ class Limits:
     """Of the total, for the name, the connection and TLS together."""
     after_success: float = 1.0
     """For the body of an answer whose headers already said that all is well."""
+    content: int = READ_LIMIT
+    """Bytes of a body that are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ class Sender:
             raise
         if response.status in _DELIVERED:
             connection.bound(min(deadline, time.monotonic() + self._limits.after_success))
-        content = _content(response)
+        content = _content(response, self._limits.content)
         whole = response.isclosed() or response.length == 0
         response.close()
         if whole and not response.will_close and response.clean():
@@ -226,10 +228,10 @@ _NAMES: tuple[tuple[type[Exception], Callable[[Any], str]], ...] = (
 """How errors are told in the log: the first kind that fits."""
 
 
-def _content(response: HTTPResponse) -> bytes:
+def _content(response: HTTPResponse, most: int) -> bytes:
     """Read the beginning of a body; what goes wrong there no longer matters."""
     parts: list[bytes] = []
-    left = READ_LIMIT
+    left = most
     try:
         while left > 0 and (part := response.read1(left)):
             parts.append(part)
@@ -241,7 +243,7 @@ def _content(response: HTTPResponse) -> bytes:
 
 def _excerpt(content: bytes, request: Request) -> str:
     """Return the beginning of an answer without the secrets that an endpoint may have said back."""
-    text = content.decode("utf-8", "replace")
+    text = content[:READ_LIMIT].decode("utf-8", "replace")
     for secret in _secrets(request):
         text = text.replace(
             secret, "*" * len(secret)

@@ -7,8 +7,9 @@ from functools import lru_cache
 from typing import Any
 
 from chalicelib import aws, telemetry
-from chalicelib.outbound.http import Sender
-from chalicelib.sync import commands
+from chalicelib.model.decode import BODY_LIMIT
+from chalicelib.outbound.http import Limits, Sender
+from chalicelib.sync import commands, fetching
 from chalicelib.sync.accounts import Accounts
 
 
@@ -27,10 +28,17 @@ def run(event: dict[str, Any], hub: aws.Hub | None = None) -> dict[str, Any]:
 
 def take(hub: aws.Hub, message: dict[str, Any], accounts: Accounts) -> None:
     """Do what one message asks for.  Raises whatever AWS raises; the message then comes again."""
-    commands.send(hub, message["tenant"], message["command"], accounts)
+    if "sync" in message:
+        fetching.take(hub, message, accounts)
+    else:
+        commands.send(hub, message["tenant"], message["command"], accounts)
+
+
+_LIMITS = Limits(after_success=15.0, content=BODY_LIMIT)
+"""A vendor's answer is wanted whole."""
 
 
 @lru_cache(maxsize=8)
 def accounts_of(hub: aws.Hub) -> Accounts:
     """Return the accounts of this process: it keeps connections and sessions."""
-    return Accounts(hub, Sender(hub.config.private_targets, resolve=hub.resolve))
+    return Accounts(hub, Sender(hub.config.private_targets, _LIMITS, hub.resolve))

@@ -8,11 +8,11 @@ from chalicelib import vendors
 from chalicelib.api.calls import Call
 from chalicelib.api.problems import FieldError, ProblemError, invalid_fields, not_found
 from chalicelib.api.routes import devices
+from chalicelib.api.routes.connections import check_account
 from chalicelib.model.clients import Account, Client, Commands
 from chalicelib.model.commands import Command, moved
 from chalicelib.security import new_id
 from chalicelib.store import commands, connections
-from chalicelib.store.connections import Connection
 
 
 def order(call: Call) -> Any:
@@ -39,7 +39,7 @@ def order(call: Call) -> Any:
     found = [FieldError(*each) for each in known.check(command.order, account)]
     if found:
         raise invalid_fields(found)
-    _check_account(client, connection)
+    check_account(client, connection)
     return commands.create(call.table, call.tenant, command).as_json()
 
 
@@ -81,11 +81,3 @@ def _commands(client: Client | None, vendor: str, name: str) -> Commands:
         detail = f"{vendor} takes these commands: {', '.join(known.names)}."
         raise ProblemError("command-not-supported", detail)
     return known
-
-
-def _check_account(client: Client | None, connection: Connection) -> None:
-    if connection.sealed is None:
-        detail = "The connection has no credentials: PATCH it, see GET /v1/catalog/vendors."
-        raise ProblemError("conflict", detail)
-    if not (connection.settings.get("base_url") or (client and client.base_url)):
-        raise ProblemError("conflict", "The connection has no settings.base_url: PATCH it.")

@@ -9,13 +9,20 @@ from typing import Any
 from chalicelib import vendors
 from chalicelib.api import targets
 from chalicelib.api.calls import Call
-from chalicelib.api.problems import FieldError, invalid, invalid_fields, not_found
+from chalicelib.api.problems import (
+    FieldError,
+    ProblemError,
+    invalid,
+    invalid_fields,
+    not_found,
+)
 from chalicelib.api.validation import pointer
+from chalicelib.model.clients import Client
 from chalicelib.model.fields import Field, declared, masked, restored
 from chalicelib.model.metrics import METRICS
 from chalicelib.model.times import to_rfc3339
 from chalicelib.security import hashed, new_id, new_secret
-from chalicelib.store import connections
+from chalicelib.store import connections, syncs
 from chalicelib.store.connections import Connection
 from chalicelib.store.table import ConflictError
 
@@ -38,6 +45,7 @@ def create(call: Call) -> Any:
     )
     connection = _entrusted(call, connection, given)
     connections.save(call.table, connection)
+    _plan(call, connection, given)
     return {**_json(call, connection), "secret": secret}
 
 
@@ -62,7 +70,9 @@ def change(call: Call) -> Any:
     def changed(connection: Connection) -> Connection:
         return _entrusted(call, replace(connection, **plain), given)
 
-    return _json(call, _changed(call, changed))
+    connection = _changed(call, changed)
+    _plan(call, connection, given)
+    return _json(call, connection)
 
 
 def delete(call: Call) -> None:
@@ -113,6 +123,13 @@ def _entrusted(call: Call, connection: Connection, given: Mapping[str, Any]) -> 
     return connections.entrusted(call.table, connection, credentials)
 
 
+def _plan(call: Call, connection: Connection, given: Mapping[str, Any]) -> None:
+    """Have a connection synced soon and regularly that has been given credentials."""
+    client = vendors.client(connection.vendor)
+    if given.get("credentials") and client is not None and client.sync is not None:
+        syncs.plan(call.table, call.tenant, connection.id, call.hub.now())
+
+
 def _check_credentials(call: Call, fields: Sequence[Field], given: Mapping[str, Any]) -> None:
     found = [
         FieldError(f"/credentials{where}", detail) for where, detail in declared(fields, given)
@@ -127,6 +144,15 @@ def _check_credentials(call: Call, fields: Sequence[Field], given: Mapping[str, 
 def _fields(vendor: str) -> Sequence[Field]:
     client = vendors.client(vendor)
     return client.credentials if client is not None else ()
+
+
+def check_account(client: Client | None, connection: Connection) -> None:
+    """Refuse what would ask a vendor that does not let the hub in."""
+    if connection.sealed is None:
+        detail = "The connection has no credentials: PATCH it, see GET /v1/catalog/vendors."
+        raise ProblemError("conflict", detail)
+    if not (connection.settings.get("base_url") or (client and client.base_url)):
+        raise ProblemError("conflict", "The connection has no settings.base_url: PATCH it.")
 
 
 def existing(call: Call) -> Connection:

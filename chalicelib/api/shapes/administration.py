@@ -83,6 +83,22 @@ class MessageType(Shape):
     clock_skew_seconds: float | None
 
 
+class Sync(Shape):
+    """What the hub fetches from a vendor's API: requests made and refused (skipped), payloads brought."""
+
+    id: str
+    connection_id: str
+    state: Literal["running", "done", "failed", "cancelled"]
+    from_: Moment = Field(alias="from")
+    to: Moment
+    requests: int
+    payloads: int
+    skipped: int
+    reason: str | None
+    requested_at: Moment
+    finished_at: Moment | None
+
+
 class ConnectionHealth(Shape):
     """How a connection does.  Figures are approximate and up to a minute old."""
 
@@ -93,6 +109,7 @@ class ConnectionHealth(Shape):
     counts: ItemCounts
     lag: Lag
     clock_skew_seconds: float | None
+    sync: Sync | None
     drift: list[Drift]
     message_types: list[MessageType]
 

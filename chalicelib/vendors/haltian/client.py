@@ -1,4 +1,4 @@
-"""The Operations Cloud's REST API: who the hub is there, and commands for things.
+"""The Operations Cloud's REST API: who the hub is there, inventory, history, and commands for things.
 
 A command is a message for the device.  What came of it the device says itself, on the stream of data: a
 message of the same ``tsmId`` with the same ``transactionId``.
@@ -6,6 +6,7 @@ message of the same ``tsmId`` with the same ``transactionId``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -13,19 +14,25 @@ from chalicelib.model.clients import (
     Account,
     Client,
     Commands,
+    Fetched,
     Judgement,
     Order,
     Session,
+    Step,
+    Sync,
     Taken,
     asked,
     bearer,
     member,
+    objects,
     segment,
     session_of,
 )
 from chalicelib.model.fields import Field, Problem
 from chalicelib.model.requests import Request
 
+_PAGE = 1000
+"""Groups and messages of one answer at most."""
 _SESSION = 900.0
 """Seconds for which a token is good."""
 _NAMES = ("1500", "1501", "12200", "13200")
@@ -95,6 +102,61 @@ def _judged(order: Order, data: Any) -> Judgement:
     return "failed" if refused else "succeeded"
 
 
+# --- sync: groups, their things; of each thing what it is, what it said and its alerts
+
+
+def _begin(start: int, end: int, _: Mapping[str, Any]) -> list[Step]:
+    return [["groups", start // 1000, -(-end // 1000)]]
+
+
+def _ask(step: Step, account: Account) -> Request:
+    kind, about = step[0], [segment(str(each)) for each in step[1:]]
+    if kind == "groups":
+        return asked(account, "GET", f"/groups/?limit={_PAGE}")
+    if kind == "group":
+        return asked(account, "GET", f"/groups/{about[0]}/things")
+    if kind == "thing":
+        return asked(account, "GET", f"/things/{about[0]}")
+    tuid, start, end = about
+    path = f"/things/{tuid}/{kind}?from={start}&to={end}"
+    return asked(account, "GET", f"{path}&limit={_PAGE}" if kind == "messages" else path)
+
+
+def _read(step: Step, answer: Any) -> Fetched:
+    kind, data = step[0], member(answer, "data")
+    if kind == "groups":
+        groups = [each.get("group_id") for each in objects(data, "data")]
+        return Fetched([], [["group", each, *step[1:]] for each in groups if isinstance(each, str)])
+    if kind == "group":
+        tuids = member(data, "tuids")
+        if not isinstance(tuids, list):
+            raise ValueError("data.tuids is no list")
+        kinds = ("thing", "messages", "alerts")
+        things = [each for each in tuids if isinstance(each, str)]
+        return Fetched([], [_about(kind, each, *step[2:]) for each in things for kind in kinds])
+    if kind == "thing":
+        if not isinstance(data, dict):
+            raise ValueError("data is no object")
+        return Fetched([(f"things/{step[1]}", answer)])
+    listed = objects(data, "data")
+    payloads: list[tuple[str, Any]] = [("", answer)] if listed else []
+    return Fetched(payloads, _earlier(step, listed) if kind == "messages" else [])
+
+
+def _about(kind: str, tuid: str, start: int, end: int) -> Step:
+    return [kind, tuid] if kind == "thing" else [kind, tuid, start, end]
+
+
+def _earlier(step: Step, listed: list[dict[str, Any]]) -> list[Step]:
+    """Return the step for what a full page left out: there is no cursor, so the end moves back."""
+    _, tuid, start, end = step
+    times = [each.get("tsmTs") for each in listed]
+    known = [int(each) for each in times if isinstance(each, int | float) and each > start]
+    if len(listed) < _PAGE or not known or min(known) >= end:
+        return []
+    return [["messages", tuid, start, min(known)]]
+
+
 client = Client(
     credentials=(
         Field("client_id", "The client's id.", required=True),
@@ -116,4 +178,5 @@ client = Client(
         replied=_replied,
         judged=_judged,
     ),
+    sync=Sync(_begin, _ask, _read),
 )

@@ -1,7 +1,8 @@
-"""The platform's REST API: who the hub is there, and actions for devices, of which nobody reports the end."""
+"""The platform's REST API: who the hub is there, the inventory, and actions, of which nobody tells the end."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,12 +11,16 @@ from chalicelib.model.clients import (
     Account,
     Client,
     Commands,
+    Fetched,
     Order,
     Session,
+    Step,
+    Sync,
     Taken,
     asked,
     bearer,
     member,
+    objects,
     segment,
     session_of,
 )
@@ -23,6 +28,8 @@ from chalicelib.model.fields import Field, Problem
 from chalicelib.model.requests import Request
 
 _TOKEN_URL = "https://id.lightelligence.io/v1/id/auth/realms/olt/protocol/openid-connect/token"  # noqa: S105
+_PAGE = 100
+"""Devices of one answer."""
 _SESSION = 300.0
 """Seconds for which a token is used whose answer does not say more."""
 
@@ -63,6 +70,36 @@ def _taken(_: Order, answer: Any) -> Taken:
     return Taken(result={"action_id": action} if isinstance(action, str) else None)
 
 
+# --- sync: the list of devices, and the present state of each
+
+
+def _begin(_start: int, _end: int, _: Mapping[str, Any]) -> list[Step]:
+    return [["devices", 0]]
+
+
+def _ask(step: Step, account: Account) -> Request:
+    kind, about = step
+    if kind == "devices":
+        return asked(account, "GET", f"/devices?page={about}&pageSize={_PAGE}")
+    return asked(account, "GET", f"/devices/{segment(about)}/state")
+
+
+def _read(step: Step, answer: Any) -> Fetched:
+    kind, about = step
+    if kind == "state":
+        state = member(answer, "data") or answer
+        if not isinstance(state, dict):
+            raise ValueError("the state is no object")
+        return Fetched([("", {"deviceId": about, **state})])
+    listed = objects(member(answer, "data"), "data")
+    known = [each["id"] for each in listed if isinstance(each.get("id"), str)]
+    further: list[Step] = [["state", each] for each in known]
+    pages = member(answer, "meta", "pagesTotal")
+    if isinstance(pages, int) and about + 1 < pages:
+        further.append(["devices", about + 1])
+    return Fetched([("devices", answer)] if listed else [], further)
+
+
 client = Client(
     credentials=(
         Field("client_id", "The client's id.", required=True),
@@ -80,4 +117,5 @@ client = Client(
         check=_check,
         taken=_taken,
     ),
+    sync=Sync(_begin, _ask, _read),
 )

@@ -6,27 +6,38 @@ inferred, and ``settings.calls`` may say another one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from chalicelib.model.clients import (
     ANY,
+    KNOWN,
     Account,
     Client,
     Commands,
+    Fetched,
     Judgement,
+    Known,
     Order,
+    Step,
+    Sync,
     Taken,
     asked,
     member,
+    objects,
+    segment,
 )
 from chalicelib.model.fields import Field
 from chalicelib.model.requests import Request
-from chalicelib.model.times import to_rfc3339
+from chalicelib.model.times import DAY, to_rfc3339
 
 _CREATE = "POST /tasks"
 _STATES: Mapping[Any, Judgement] = {"success": "succeeded", "error": "failed"}
 _LONGEST_NAME = 64
+_NAME = re.compile(r"[-.~a-zA-Z0-9_]{1,64}")
+"""What a measurement may be called."""
 
 
 def _headers(account: Account) -> Mapping[str, str]:
@@ -65,6 +76,45 @@ def _judged(_: Order, data: Any) -> Judgement | None:
     return _STATES.get(status) if isinstance(status, str) else None
 
 
+# --- sync: of each device that the hub knows, what it is and what it measured
+
+
+def _about(start: int, end: int, known: Sequence[Known], settings: Mapping[str, Any]) -> list[Step]:
+    steps: list[Step] = []
+    mapped = set(settings.get("metric_map", {}))
+    for device, metrics in known:
+        own = {each.removeprefix("relayr.") for each in metrics if each.startswith("relayr.")}
+        names = sorted(each for each in own | mapped if _NAME.fullmatch(each))
+        steps.append(["device", device])
+        if names:
+            spans = range(start, end, DAY)
+            steps += [["raw", device, names, each, min(each + DAY, end)] for each in spans]
+    return steps
+
+
+def _ask(step: Step, account: Account) -> Request:
+    path = f"/devices/{segment(step[1])}"
+    if step[0] == "device":
+        return asked(account, "GET", path)
+    _, _, names, start, end = step
+    wanted = {
+        "measurements": ",".join(names),
+        "start": to_rfc3339(start),
+        "end": to_rfc3339(end),
+        "type": "json",
+    }
+    return asked(account, "GET", f"{path}/raw-measurements?{urlencode(wanted)}")
+
+
+def _read(step: Step, answer: Any) -> Fetched:
+    if step[0] == "device":
+        if not isinstance(answer, dict) or answer.get("id") != step[1]:
+            raise ValueError("it is not the device that was asked for")
+        return Fetched([(f"devices/{step[1]}", answer)])
+    listed = objects(answer, "the answer")
+    return Fetched([(f"devices/{step[1]}/measurements", listed)] if listed else [])
+
+
 client = Client(
     credentials=(Field("api_key", "An API key.", required=True, sensitive=True),),
     headers=_headers,
@@ -78,4 +128,5 @@ client = Client(
         judged=_judged,
         patience=3600,
     ),
+    sync=Sync(lambda *_: [[KNOWN, None]], _ask, _read, _about),
 )

@@ -1,7 +1,7 @@
-"""The platform's REST API: who the hub is there, and the one thing that a camera can be asked for.
+"""The platform's REST API: who the hub is there, the list of cameras, and a new image.
 
-The reference says that an image can be requested and what is answered, but not where: ``settings.calls``
-has to name method and path.
+The reference says what is answered, but not where to ask: the path of the list of cameras is inferred, that
+of an image ``settings.calls`` has to name.
 """
 
 from __future__ import annotations
@@ -9,10 +9,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chalicelib.model.clients import Account, Client, Commands, Order, Taken, asked, member, segment
+from chalicelib.model.clients import (
+    Account,
+    Client,
+    Commands,
+    Fetched,
+    Order,
+    Step,
+    Sync,
+    Taken,
+    asked,
+    member,
+    objects,
+    segment,
+)
 from chalicelib.model.fields import Field, Problem
 from chalicelib.model.requests import Request
 
+_DEVICES = "GET /api/v1/devices"
 _IMAGE = "request_image"
 
 
@@ -46,6 +60,23 @@ def _taken(_: Order, answer: Any) -> Taken:
     return Taken(result={"images": links} if listed else None)
 
 
+# --- sync: the list of cameras
+
+
+def _ask(step: Step, account: Account) -> Request:
+    method, path = account.settings.get("calls", {}).get("devices", _DEVICES).split(" ", 1)
+    return asked(account, method, f"{path}?page={step[1]}" if step[1] > 1 else path)
+
+
+def _read(step: Step, answer: Any) -> Fetched:
+    listed = objects(member(answer, "data"), "data")
+    pages = member(answer, "meta", "total_pages")
+    more = isinstance(pages, int) and step[1] < pages and bool(listed)
+    return Fetched(
+        [("devices", answer)] if listed else [], [["devices", step[1] + 1]] if more else []
+    )
+
+
 client = Client(
     credentials=(Field("api_token", "A long-lived API token.", required=True, sensitive=True),),
     headers=_headers,
@@ -56,4 +87,5 @@ client = Client(
         check=_check,
         taken=_taken,
     ),
+    sync=Sync(lambda *_: [["devices", 1]], _ask, _read),
 )
