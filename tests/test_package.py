@@ -286,7 +286,12 @@ def test_only_who_must_may_write(resources: dict[str, Any]) -> None:
         for action in [actions] if isinstance(actions, str) else actions:
             writers.setdefault(action, set()).add(role)
     assert writers["dynamodb:PutItem"] == {*FUNCTIONS.values()} - {"DispatchRole"}
-    assert writers["s3:PutObject"] == {"ApiHandlerRole", "NormalizeRole", "DeliverRole"}
+    assert writers["s3:PutObject"] == {
+        "ApiHandlerRole",
+        "NormalizeRole",
+        "DeliverRole",
+        "SyncRole",
+    }
     assert writers["s3:ListBucket"] == {"ApiHandlerRole", "NormalizeRole"}
     assert writers["sqs:ReceiveMessage"] == {"NormalizeRole", "DeliverRole", "SyncRole"}
     assert writers["dynamodb:GetRecords"] == {"ProjectRole", "DispatchRole"}

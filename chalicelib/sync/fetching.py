@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import errands, inbound, telemetry, vendors
@@ -109,9 +110,7 @@ def _slice(
             progress.steps[:1] = _known(table, job, connection, known, step)
             asked += 1
             continue
-        outcome = accounts.ask(
-            connection, account, lambda each, step=step: known.request(step, each)
-        )
+        outcome = accounts.ask(connection, account, partial(known.request, step))
         asked, progress.requests = asked + 1, progress.requests + 1
         _log(connection, step, outcome)
         if outcome.status == _UNAUTHORIZED:
@@ -171,7 +170,7 @@ def _skip(progress: _Progress, reason: str) -> None:
 
 def _later(progress: _Progress, reason: str, retry_after: str | None) -> int:
     """Note that the vendor is away; return how many seconds to wait."""
-    wait = min(_FIRST * 2**progress.tries, _LONGEST)
+    wait: int = min(_FIRST * 2**progress.tries, _LONGEST)
     progress.tries, progress.reason = progress.tries + 1, reason
     if retry_after is not None and retry_after.isascii() and retry_after.isdigit():
         wait = min(max(int(retry_after), 1), _LONGEST)

@@ -152,6 +152,7 @@ def things(tenant: Any) -> dict[str, str]:
     tenant.patch(path, {"credentials": {"api_key": "some key"}})
     command = tenant.post("/v1/devices/relayr:d/commands", {"name": "x"})
     return {
+        "sync_id": tenant.post(f"{path}/sync")["id"],
         "command_id": command["id"],
         "renormalization_id": again["id"],
         "device_id": "relayr:d",

@@ -1,4 +1,4 @@
-"""The platform's REST API: who the hub is there, the inventory, and actions, of which nobody tells the end."""
+"""The platform's REST API: who the hub is there, the inventory, and actions whose end nobody tells."""
 
 from __future__ import annotations
 
