@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from chalicelib import errands
 from chalicelib.aws import Hub
-from chalicelib.config import Config
-from chalicelib.dispatch import entry as dispatch
 from chalicelib.model.commands import STATES
-from chalicelib.security import hashed
 from chalicelib.store import commands
 from chalicelib.store.table import table_of
-from chalicelib.sync import entry as sync
 from chalicelib.sync import timeouts
+from tests.support.errands import CONFIG, connect, dispatched, work
 from tests.support.fake_aws import FakeAws
 from tests.support.names import Names
 from tests.support.vendor_apis import (
@@ -26,21 +22,17 @@ from tests.support.vendor_apis import (
     LightelligenceApi,
     RelayrApi,
     Said,
-    VendorApi,
     ViziosenseApi,
 )
 
 TUID = "TSPR04E2O90201558"
 DEVICE = f"haltian:{TUID}"
-QUEUES = ("inbound", "deliveries", "dead", "archive", "ordered.fifo")
 WANTED = {"measurementInterval": 10, "reportInterval": 60}
 
 
 @pytest.fixture
 def hub(aws: FakeAws, names: Names) -> Hub:
-    """A hub that may ask loopback."""
-    config = Config("hub", *QUEUES, hashed("the root key"), sync_url="sync")
-    return Hub(replace(config, private_targets="loopback"), aws.client, aws.clock, names)
+    return Hub(CONFIG, aws.client, aws.clock, names)
 
 
 @pytest.fixture
@@ -49,35 +41,12 @@ def haltian() -> Iterator[HaltianApi]:
         yield api
 
 
-def connect(tenant: Any, vendor: str, api: VendorApi, **settings: Any) -> None:
-    body = {"settings": {"base_url": api.url, **settings}, "credentials": dict(api.credentials)}
-    tenant.patch(f"/v1/connections/{tenant.connection(vendor)}", body)
-
-
 @pytest.fixture
 def device(tenant: Any, haltian: HaltianApi) -> str:
     message = {"tsmId": 2100, "tsmEv": 10, "tsmTs": 1_794_000_000, "tsmTuid": TUID, "state": 0}
     tenant.receives([message], vendor="haltian")
     connect(tenant, "haltian", haltian)
     return f"{tenant.device(DEVICE)}/commands"
-
-
-def dispatched(tenant: Any) -> list[dict[str, Any]]:
-    """Let dispatch read the stream; return what it handed to deliver, and keep what is for sync."""
-    event = {"Records": tenant.aws.dynamodb.stream[:]}
-    tenant.aws.dynamodb.stream.clear()
-    assert dispatch.run(event, tenant.hub) == {"batchItemFailures": []}
-    return tenant.queued("deliveries")  # type: ignore[no-any-return]
-
-
-def work(tenant: Any) -> None:
-    """Do what is queued for vendors now, after dispatch has seen what is new."""
-    dispatched(tenant)
-    queue = tenant.aws.sqs.queues.get("sync", {})
-    for message in tenant.aws.sqs.visible("sync"):
-        record = {"messageId": message.id, "body": message.body}
-        assert sync.run({"Records": [record]}, tenant.hub) == {"batchItemFailures": []}
-        queue.pop(message.id)
 
 
 def order(tenant: Any, device: str, payload: Any = WANTED, name: str = "1500") -> str:

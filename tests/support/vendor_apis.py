@@ -113,6 +113,8 @@ class HaltianApi(VendorApi):
     def __init__(self) -> None:
         super().__init__()
         self.token = "token-1"
+        self.groups: dict[str, list[str]] = {}
+        self.messages: list[dict[str, Any]] = []
 
     def answer(self, asked: Asked) -> Said:
         if asked.path == "/auth/client-token":
@@ -125,7 +127,26 @@ class HaltianApi(VendorApi):
             tuid = asked.path.split("/")[2]
             echoed = [{**each, "tsmTs": 1557302186, "tsmDstTuid": tuid} for each in asked.body]
             return Said(200, {"data": {"responsible": "hub", "commands": echoed}})
-        return Said(404, {"statusCode": 404, "error": "Not Found", "message": "no"})
+        return self.listed(asked) or Said(404, {"statusCode": 404, "message": "no"})
+
+    def listed(self, asked: Asked) -> Said | None:
+        match asked.path.strip("/").split("/"):
+            case ["groups"]:
+                groups = [{"group_id": each, "group_description": ""} for each in self.groups]
+                return Said(200, {"data": groups})
+            case ["groups", group, "things"]:
+                return Said(200, {"data": {"group_id": group, "tuids": self.groups[group]}})
+            case ["things", tuid, "messages"]:
+                start, end, limit = (int(asked.query[each]) for each in ("from", "to", "limit"))
+                mine = [each for each in self.messages if each["tsmTuid"] == tuid]
+                newest = [each for each in mine if start <= each["tsmTs"] <= end][-limit:]
+                return Said(200, {"data": newest})
+            case ["things", _, "alerts"]:
+                return Said(200, {"data": []})
+            case ["things", _]:
+                described = {"battery_level": 86, "timestamp": 1_794_000_000, "version": "2019.11"}
+                return Said(200, {"data": described})
+        return None
 
 
 class LightelligenceApi(VendorApi):
@@ -145,6 +166,14 @@ class LightelligenceApi(VendorApi):
             return Said(401, {"errorCode": "401", "errorMessage": "no"})
         if asked.path.endswith("/actions") and set(asked.body) <= {"action", "payload"}:
             return Said(202, {"data": {"actionId": "5895f5f0-93e9-428c-a4b6-580eb814f11e"}})
+        if asked.path == "/devices":
+            page, total = int(asked.query["page"]), 2
+            info = {"name": f"Lamp {page}", "location": "Hall"}
+            meta = {"page": page, "pagesTotal": total}
+            return Said(200, {"data": [{"id": f"lamp-{page}", "info": info}], "meta": meta})
+        if asked.path.endswith("/state"):
+            state = {"attributes": {"batteryLevel": 0.94}, "status": "ONLINE"}
+            return Said(200, {**state, "lastSeen": "2026-11-17T07:04:15.830Z"})
         return Said(403, {"errorCode": "403", "errorMessage": "forbidden"})
 
 
@@ -153,11 +182,23 @@ class RelayrApi(VendorApi):
 
     credentials = MappingProxyType({"api_key": "sesame-relayr"})
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.measured: list[dict[str, Any]] = []
+
     def answer(self, asked: Asked) -> Said:
         if asked.headers.get("X-Api-Key") != self.credentials["api_key"]:
             return Said(401, {"error": {"id": "x", "message": "no"}})
         if (asked.method, asked.path) == ("POST", "/tasks"):
             return Said(201, {"id": "7005afde-a298-11e7-be32-7bea3ce9040b"})
+        match asked.path.strip("/").split("/"):
+            case ["devices", device]:
+                return Said(200, {"id": device, "name": "Pump", "modelId": "m1", "modelVersion": 1})
+            case ["devices", _, "raw-measurements"]:
+                start, end = asked.query["start"], asked.query["end"]
+                wanted = asked.query["measurements"].split(",")
+                rows = [each for each in self.measured if start <= each["timestamp"] < end]
+                return Said(200, [each for each in rows if each["name"] in wanted])
         return Said(404, {"error": {"id": "x", "message": "no"}})
 
 
@@ -172,4 +213,32 @@ class ViziosenseApi(VendorApi):
             return Said(403, {"httpError": 403, "message": "no"})
         if asked.path.endswith("/image"):
             return Said(200, {"data": ["https://img.example/raw", "https://img.example/annotated"]})
+        if asked.path == "/api/v1/devices":
+            camera = {"uuid": "cam", "name": "Gate", "is_online": 1, "geo_city": "Gent"}
+            meta = {"current_page": 1, "total_pages": 1}
+            return Said(200, {"data": [camera], "meta": meta})
         return Said(404, {"httpError": 404, "message": "no"})
+
+
+class SoundsensingApi(VendorApi):
+    """Soundsensing: an API key, devices and alarms."""
+
+    credentials = MappingProxyType({"api_key": "sesame-soundsensing"})
+
+    def answer(self, asked: Asked) -> Said:
+        if asked.headers.get("Authorization") != f"Bearer {self.credentials['api_key']}":
+            return Said(401, {"code": 401, "description": "Missing Authorization", "name": ""})
+        if asked.path == "/devices":
+            device = {"id": "dev", "serial": "203", "nickname": "Office", "api_key": "sesame-dev"}
+            return Said(200, {"data": [device], "pagination": {}})
+        if asked.path == "/alarm":
+            alarm = {
+                "id": "a1",
+                "device_id": "dev",
+                "timestamp": 1_794_000_000,
+                "alarm_type": "A",
+                "resolved": True,
+                "resolution_time": 1_794_000_600,
+            }
+            return Said(200, {"data": [alarm]})
+        return Said(404, {"code": 404, "description": "no", "name": ""})
