@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from chalicelib import aws, telemetry
+from chalicelib import aws, telemetry, vendors
 from chalicelib.model.assembly import Assembly
 from chalicelib.model.state import Heard, Withdrawn
 from chalicelib.project import replies
@@ -134,6 +134,9 @@ def _heard(item: Plain) -> Heard | None:
         segment = said.segment_of(item)
         moments = {p.at for p in segment.points}
         moments |= {f.at for f in segment.facts if (f.path, f.value) != ("presence", "offline")}
+        vendor = segment.device_id.split(":", 1)[0]
+        if segment.kind in vendors.adapter(vendor).described:
+            moments = set()  # a list that names a device is no sign of its life
         return Heard(
             tuple(moments),
             *where,

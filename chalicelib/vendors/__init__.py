@@ -70,7 +70,8 @@ class Adapter:
     items, ``normalize`` turns one into records; both may raise ``MalformedPayloadError``.
     ``silent_after`` says after how many seconds without a word a device (by native id) counts as offline.
     ``kinds`` are the message kinds it models; an item of another kind is counted as unknown
-    (``None``: it models whatever it finds).
+    (``None``: it models whatever it finds).  ``described`` are those that say what a device is, but not that
+    it was heard of.
     """
 
     version: int
@@ -78,6 +79,7 @@ class Adapter:
     normalize: Callable[[Item, Payload], Iterable[Record]]
     silent_after: Callable[[str], int]
     kinds: frozenset[str] | None = None
+    described: frozenset[str] = frozenset()
 
     def models(self, kind: str) -> bool:
         """Say whether items of a kind become more than an event of an unlisted type."""

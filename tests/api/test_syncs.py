@@ -147,6 +147,7 @@ def test_devices_and_their_states_of_lightelligence(tenant: Any) -> None:
         device = tenant.get(tenant.device(f"lightelligence:lamp-{page}"))
         assert (device["name"], device["location"]["address"]) == (f"Lamp {page}", "Hall")
         assert [value for _, value in measured(tenant, device["id"])] == [0.94]
+        assert device["last_seen_at"] == "2026-11-17T07:04:15.830Z"
 
 
 def test_cameras_of_viziosense(tenant: Any) -> None:
@@ -155,7 +156,7 @@ def test_cameras_of_viziosense(tenant: Any) -> None:
     normalized(tenant)
 
     camera = tenant.get(tenant.device("viziosense:cam"))
-    assert ended["state"] == "done"
+    assert (ended["state"], camera["last_seen_at"]) == ("done", None)
     assert (camera["name"], camera["presence"], camera["location"]["city"]) == (
         "Gate",
         "online",

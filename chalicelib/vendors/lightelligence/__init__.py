@@ -227,4 +227,5 @@ adapter = Adapter(
     normalize=normalize,
     silent_after=silent_after,
     kinds=frozenset({"attributes", "configuration", "events", "state", "device"}),
+    described=frozenset({"device"}),
 )

@@ -216,4 +216,5 @@ adapter = Adapter(
     normalize=normalize,
     silent_after=silent_after,
     kinds=frozenset({"measurements", "alerts", "device", *_EVENTS}),
+    described=frozenset({"device"}),
 )

@@ -139,4 +139,5 @@ adapter = Adapter(
     normalize=normalize,
     silent_after=silent_after,
     kinds=frozenset({"keepalive", "alert", "device", *APPLICATIONS}),
+    described=frozenset({"device"}),
 )
