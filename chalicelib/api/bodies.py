@@ -151,7 +151,9 @@ class MetricRule(Body):
         return self
 
 
-VendorCall = Annotated[str, StringConstraints(max_length=1024, pattern=r"^(GET|POST|PUT) /[!-~]*$")]
+VendorCall = Annotated[
+    str, StringConstraints(max_length=1024, pattern=r"^(GET|PATCH|POST|PUT) /[!-~]*$")
+]
 """Method and path of a call that a vendor's reference leaves out."""
 Credentials = dict[str, Annotated[str, StringConstraints(min_length=1, max_length=4096)]]
 

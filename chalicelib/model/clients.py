@@ -104,21 +104,26 @@ class Fetched(NamedTuple):
     steps: list[Step] = []  # noqa: RUF012 - nobody changes it
 
 
-Settings = Mapping[str, Any]
+class Wanted(NamedTuple):
+    """What a sync is for: a connection's id and settings, and history between two moments (ms)."""
+
+    connection: str
+    settings: Mapping[str, Any]
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
 class Sync:
     """How inventory and missed history are fetched, step by step.
 
-    ``begin`` lists the first steps for history between two moments (ms), ``request`` makes a step's
-    request, ``read`` says what its answer brings (raises ``ValueError`` for one that is not as documented).
+    ``begin`` lists the first steps, ``request`` makes a step's request, ``read`` says what its answer brings (raises ``ValueError`` for one that is not as documented).
     """
 
-    begin: Callable[[int, int, Settings], list[Step]]
+    begin: Callable[[Wanted], list[Step]]
     request: Callable[[Step, Account], Request]
     read: Callable[[Step, Any], Fetched]
-    about: Callable[[int, int, Sequence[Known], Settings], list[Step]] = lambda *_: []
+    about: Callable[[Wanted, Sequence[Known]], list[Step]] = lambda *_: []
     """The steps for some of the devices that the hub knows."""
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import errands, inbound, telemetry, vendors
-from chalicelib.model.clients import KNOWN, Account, Known, Sync
+from chalicelib.model.clients import KNOWN, Account, Known, Sync, Wanted
 from chalicelib.model.envelope import arrived
 from chalicelib.store import connections, devices, jobs, syncs
 from chalicelib.store.connections import Connection
@@ -90,7 +90,11 @@ def sync_of(connection: Connection | None) -> Sync | None:
 
 
 def _begun(known: Sync, job: Job, connection: Connection) -> list[Step]:
-    return known.begin(job.request["from"], job.request["to"], connection.settings)
+    return known.begin(_wanted(job, connection))
+
+
+def _wanted(job: Job, connection: Connection) -> Wanted:
+    return Wanted(connection.id, connection.settings, job.request["from"], job.request["to"])
 
 
 def _slice(
@@ -158,9 +162,8 @@ def _known(table: Table, job: Job, connection: Connection, known: Sync, step: St
     )
     found = [devices.device_of(item) for item in page.items]
     listed = [Known(each.native_id, tuple(each.metrics)) for each in found]
-    span = job.request["from"], job.request["to"]
     further: list[Step] = [[KNOWN, page.after]] if page.after is not None else []
-    return [*known.about(*span, listed, connection.settings), *further]
+    return [*known.about(_wanted(job, connection), listed), *further]
 
 
 def _skip(progress: _Progress, reason: str) -> None:

@@ -134,6 +134,23 @@ def test_alarms_that_were_resolved_and_devices_of_soundsensing(tenant: Any) -> N
     assert "sesame" not in str(device)
 
 
+def test_a_webhook_that_soundsensing_switched_off_is_switched_on(tenant: Any) -> None:
+    calls = {"webhooks": "GET /webhooks", "reactivate_webhook": "PATCH /webhooks/{webhook}"}
+    mine = f"https://hub.example/webhooks/{tenant.connection('soundsensing')}"
+    with SoundsensingApi() as api:
+        api.webhooks = [
+            {"id": "w1", "url": mine, "active": False},
+            {"id": "w2", "url": "https://elsewhere.example/", "active": False},
+            {"id": "w3", "url": f"{mine}?token=x", "active": True},
+        ]
+        ended = synced(tenant, connect(tenant, "soundsensing", api, calls=calls))
+
+    assert (ended["state"], ended["skipped"]) == ("done", 0)
+    assert [each["active"] for each in api.webhooks] == [True, False, True]
+    assert api.paths.count("PATCH /webhooks/w1") == 1
+    assert not [each for each in api.paths if "w2" in each or "w3" in each]
+
+
 def test_devices_and_their_states_of_lightelligence(tenant: Any) -> None:
     with LightelligenceApi() as api:
         path = connect(tenant, "lightelligence", api)

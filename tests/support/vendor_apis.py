@@ -51,7 +51,7 @@ class VendorApi:
             def do_GET(self) -> None:
                 api._serve(self)
 
-            do_POST = do_PUT = do_GET  # noqa: N815 - http.server's names
+            do_PATCH = do_POST = do_PUT = do_GET  # noqa: N815 - http.server's names
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -225,12 +225,22 @@ class SoundsensingApi(VendorApi):
 
     credentials = MappingProxyType({"api_key": "sesame-soundsensing"})
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.webhooks: list[dict[str, Any]] = []
+
     def answer(self, asked: Asked) -> Said:
         if asked.headers.get("Authorization") != f"Bearer {self.credentials['api_key']}":
             return Said(401, {"code": 401, "description": "Missing Authorization", "name": ""})
         if asked.path == "/devices":
             device = {"id": "dev", "serial": "203", "nickname": "Office", "api_key": "sesame-dev"}
             return Said(200, {"data": [device], "pagination": {}})
+        if asked.path.startswith("/webhooks/"):
+            (mine,) = [each for each in self.webhooks if each["id"] == asked.path.split("/")[2]]
+            mine |= asked.body
+            return Said(200, {"data": mine})
+        if asked.path == "/webhooks":
+            return Said(200, {"data": self.webhooks})
         if asked.path == "/alarm":
             alarm = {
                 "id": "a1",

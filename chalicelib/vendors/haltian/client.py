@@ -6,7 +6,6 @@ message of the same ``tsmId`` with the same ``transactionId``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -21,6 +20,7 @@ from chalicelib.model.clients import (
     Step,
     Sync,
     Taken,
+    Wanted,
     asked,
     bearer,
     member,
@@ -105,8 +105,8 @@ def _judged(order: Order, data: Any) -> Judgement:
 # --- sync: groups, their things; of each thing what it is, what it said and its alerts
 
 
-def _begin(start: int, end: int, _: Mapping[str, Any]) -> list[Step]:
-    return [["groups", start // 1000, -(-end // 1000)]]
+def _begin(wanted: Wanted) -> list[Step]:
+    return [["groups", wanted.start // 1000, -(-wanted.end // 1000)]]
 
 
 def _ask(step: Step, account: Account) -> Request:

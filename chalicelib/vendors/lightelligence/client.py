@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,6 +16,7 @@ from chalicelib.model.clients import (
     Step,
     Sync,
     Taken,
+    Wanted,
     asked,
     bearer,
     member,
@@ -73,7 +73,7 @@ def _taken(_: Order, answer: Any) -> Taken:
 # --- sync: the list of devices, and the present state of each
 
 
-def _begin(_start: int, _end: int, _: Mapping[str, Any]) -> list[Step]:
+def _begin(_: Wanted) -> list[Step]:
     return [["devices", 0]]
 
 

@@ -24,6 +24,7 @@ from chalicelib.model.clients import (
     Step,
     Sync,
     Taken,
+    Wanted,
     asked,
     member,
     objects,
@@ -79,16 +80,16 @@ def _judged(_: Order, data: Any) -> Judgement | None:
 # --- sync: of each device that the hub knows, what it is and what it measured
 
 
-def _about(start: int, end: int, known: Sequence[Known], settings: Mapping[str, Any]) -> list[Step]:
+def _about(wanted: Wanted, known: Sequence[Known]) -> list[Step]:
     steps: list[Step] = []
-    mapped = set(settings.get("metric_map", {}))
+    mapped = set(wanted.settings.get("metric_map", {}))
     for device, metrics in known:
         own = {each.removeprefix("relayr.") for each in metrics if each.startswith("relayr.")}
         names = sorted(each for each in own | mapped if _NAME.fullmatch(each))
         steps.append(["device", device])
         if names:
-            spans = range(start, end, DAY)
-            steps += [["raw", device, names, each, min(each + DAY, end)] for each in spans]
+            days = range(wanted.start, wanted.end, DAY)
+            steps += [["raw", device, names, at, min(at + DAY, wanted.end)] for at in days]
     return steps
 
 
