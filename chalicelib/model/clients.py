@@ -117,7 +117,8 @@ class Wanted(NamedTuple):
 class Sync:
     """How inventory and missed history are fetched, step by step.
 
-    ``begin`` lists the first steps, ``request`` makes a step's request, ``read`` says what its answer brings (raises ``ValueError`` for one that is not as documented).
+    ``begin`` lists the first steps, ``request`` makes a step's request, ``read`` says what its answer brings
+    (raises ``ValueError`` for one that is not as documented).
     """
 
     begin: Callable[[Wanted], list[Step]]
