@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -13,10 +14,12 @@ from chalicelib.aws import Hub
 from chalicelib.model.commands import STATES
 from chalicelib.store import commands
 from chalicelib.store.table import table_of
+from chalicelib.sync import entry as sync
 from chalicelib.sync import timeouts
 from tests.support.errands import CONFIG, connect, dispatched, work
 from tests.support.fake_aws import FakeAws
 from tests.support.names import Names
+from tests.support.simulation import Crash
 from tests.support.vendor_apis import (
     HaltianApi,
     LightelligenceApi,
@@ -24,6 +27,7 @@ from tests.support.vendor_apis import (
     Said,
     ViziosenseApi,
 )
+from tests.support.world import Nth
 
 TUID = "TSPR04E2O90201558"
 DEVICE = f"haltian:{TUID}"
@@ -287,6 +291,41 @@ def test_a_process_that_died_over_a_command_does_not_send_it_twice(
     timeouts.sweep(tenant.hub)
     reason = {"reason": "nobody knows whether the vendor took it"}
     assert state(tenant, command) == ("timed_out", reason)
+
+
+@pytest.mark.parametrize("lose_answers", [False, True])
+def test_whoever_dies_where_a_command_is_sent_once_at_most(
+    lose_answers: bool, tenant: Any, haltian: HaltianApi, device: str
+) -> None:
+    alive = tenant.aws.dynamodb.faults
+    for step in range(1, 100):
+        command = order(tenant, device)
+        dispatched(tenant)
+        haltian.asked.clear()
+        faults = Nth(n=step, armed=True, lose_answers=lose_answers)
+        tenant.aws.dynamodb.faults = tenant.aws.sqs.faults = tenant.aws.kms.faults = faults
+        with suppress(Crash):
+            sent(tenant)
+        tenant.aws.dynamodb.faults = tenant.aws.sqs.faults = tenant.aws.kms.faults = alive
+        sent(tenant)
+
+        posts = haltian.paths.count(f"POST /things/{TUID}/commands")
+        ended, _ = state(tenant, command)
+        assert posts <= 1
+        assert (ended, posts) in {("accepted", 1), ("sent", 0), ("sent", 1)}
+        if not faults.died:
+            assert (ended, step > 5) == ("accepted", True)
+            return
+    raise AssertionError("the steps never end")
+
+
+def sent(tenant: Any) -> None:
+    """Do what is queued for vendors; a message that failed, or whose process died, stays."""
+    queue = tenant.aws.sqs.queues.get("sync", {})
+    for message in tenant.aws.sqs.visible("sync"):
+        record = {"messageId": message.id, "body": message.body}
+        if not sync.run({"Records": [record]}, tenant.hub)["batchItemFailures"]:
+            queue.pop(message.id)
 
 
 def test_what_the_vendor_refuses_has_failed(tenant: Any, haltian: HaltianApi, device: str) -> None:

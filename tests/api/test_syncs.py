@@ -196,6 +196,19 @@ def test_known_devices_of_relayr_and_what_they_measured(tenant: Any) -> None:
     assert measured(tenant, "relayr:d1")[0] == ("2026-11-17T10:58:51.287Z", 7)
 
 
+def test_every_known_device_of_the_connection_is_asked_about(tenant: Any) -> None:
+    for number in range(110):
+        tenant.receives([{"name": "mode", "value": "auto"}], f"devices/d{number}/measurements")
+    other = {"stream_id": "cam", "type": "VPM", "timestamp": NOW, "payload": []}
+    tenant.receives(other, vendor="viziosense")
+    with RelayrApi() as api:
+        ended = synced(tenant, connect(tenant, "relayr", api))
+
+    assert ended["state"] == "done"
+    asked = [each.split("/")[2] for each in api.paths if each.count("/") == 2]
+    assert sorted(asked) == sorted(f"d{number}" for number in range(110))
+
+
 # ---- what goes wrong
 
 
