@@ -10,7 +10,7 @@ STAGE ?= prod
 UV := uv==0.13.8
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test check bench package lock clean
+.PHONY: help venv run test check bench docs package lock clean
 
 # Packages are installed uncompiled, which halves the wait; Python must keep what it compiles later.
 unexport PYTHONDONTWRITEBYTECODE
@@ -49,6 +49,9 @@ check: $(READY) ## Check format, lint, import contracts and types
 
 bench: $(READY) ## Measure: CPU of a payload, imports of a cold start
 	@$(BIN)/python -m benchmarks
+
+docs: $(READY) ## Write the pages of docs that are made of the code
+	@$(BIN)/python -m infra.problems_page
 
 package: $(READY) ## Build what CloudFormation deploys into build/ (STAGE=prod)
 	@$(BIN)/python -m infra.package build --stage $(STAGE)

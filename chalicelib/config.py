@@ -42,6 +42,8 @@ class Config:
     """The topic below which tenants' topics are; without it nothing is published again."""
     sync_url: str = ""
     """The queue of what is to be done at vendors."""
+    ordered_dead_letters_url: str = ""
+    """The dead-letter queue of the queue that keeps order."""
     deliver_processes: int = 4
     """Processes that deliver to one integration at a time: each takes its share of what that allows."""
 
@@ -55,6 +57,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
         ordered_url=environment["ORDERED_QUEUE_URL"],
         sync_url=environment["SYNC_QUEUE_URL"],
         dead_letters_url=environment["DEAD_LETTERS_QUEUE_URL"],
+        ordered_dead_letters_url=environment["ORDERED_DEAD_LETTERS_QUEUE_URL"],
         bucket=environment["ARCHIVE_BUCKET"],
         root_key_sha256=environment.get("ROOT_KEY_SHA256", ""),
         secrets_key=environment["SECRETS_KEY"],

@@ -80,7 +80,7 @@ def in_order(
     for event in events:
         devices.setdefault(event["subject"], []).append(event)
     for device, mine in devices.items():
-        group = digest(integration.id, device)
+        group = line(integration.id, device)
         head = {"tenant": tenant, "integration": integration.id, "device": device}
         opening = json.dumps(head | {"replay": replay})[:-1]
         while mine:
@@ -89,6 +89,11 @@ def in_order(
                 some.append(_text(mine.pop(0)))
             body = f'{opening}, "events": [{",".join(some)}]}}'
             yield queues.Message(body, group, same=digest(integration.id, replay, some))
+
+
+def line(integration_id: str, device: str) -> str:
+    """Return the group of an ordered queue in which a device's events go to an integration."""
+    return digest(integration_id, device)
 
 
 def messages(

@@ -267,6 +267,7 @@ def test_the_template_and_the_hub_take_the_same_topics(
         "ARCHIVE_BUCKET",
         "ORDERED_QUEUE_URL",
         "SYNC_QUEUE_URL",
+        "ORDERED_DEAD_LETTERS_QUEUE_URL",
         "SECRETS_KEY",
     )
     environment = dict.fromkeys(names, "x") | {"MQTT_PREFIX": prefix}
@@ -370,6 +371,7 @@ def test_functions_are_told_what_the_configuration_reads(template: dict[str, Any
         account="AWS::AccountId",
         ordered_url="OrderedQueue",
         sync_url="SyncQueue",
+        ordered_dead_letters_url="OrderedDeadLetters",
         secrets_key="SecretsKey",
     )
 

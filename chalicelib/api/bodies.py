@@ -51,8 +51,11 @@ def _header_name(name: str) -> str:
     return name
 
 
+_HTTP_URL = r"https?://[^\s/@?#]+(/[^\s?#]*)?"
+
+
 def _http_url(url: str) -> str:
-    if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s?#]*)?", url):
+    if not re.fullmatch(_HTTP_URL, url):
         raise ValueError("an http(s) URL without user, query and fragment")
     return url
 
@@ -70,7 +73,7 @@ Labels = Annotated[
 Severity = Literal["info", "minor", "warning", "major", "critical"]
 
 
-class RateLimit(Body):
+class RateLimitBody(Body):
     """At most so many requests within so many seconds."""
 
     requests: Annotated[int, Field(ge=1, le=1_000_000)]
@@ -87,7 +90,7 @@ class Note(Body):
     note: LongText | None = None
 
 
-class Location(Body):
+class LocationPatch(Body):
     """Where a device is; members that are sent replace, ``null`` gives the word back to the vendor."""
 
     latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
@@ -109,7 +112,7 @@ class DevicePatch(Body):
     name: Text | None = None
     tags: Labels = Field(default_factory=list)
     groups: Labels = Field(default_factory=list)
-    location: Location | None = None
+    location: LocationPatch | None = None
     expected_interval_seconds: Annotated[float, Field(gt=0, le=1e9)] | None = None
 
 
@@ -167,7 +170,11 @@ class Settings(Body):
     device_id: Text = Field(default_factory=str)
     auth_header: Annotated[Text, AfterValidator(_header_name)] = Field(default_factory=str)
     auth_username: Text = Field(default_factory=str)
-    base_url: Annotated[LongText, AfterValidator(_http_url)] = Field(default_factory=str)
+    base_url: Annotated[
+        LongText,
+        AfterValidator(_http_url),
+        Field(json_schema_extra={"pattern": f"^{_HTTP_URL}$"}),
+    ] = Field(default_factory=str)
     device_types: dict[str, Any] = Field(default_factory=dict)
     calls: dict[str, VendorCall] = Field(default_factory=dict)
 
@@ -233,7 +240,7 @@ _PATTERNS = {"type": "array", "items": {"type": "string", "minLength": 1}, "minI
 _CONDITION = {
     "type": "object",
     "properties": {
-        "metric": {"type": "string"},
+        "metric": {"type": "string", "minLength": 1},
         "op": {"enum": list(matching.OPERATORS)},
         "value": {"type": ["number", "boolean"]},
     },
@@ -302,7 +309,7 @@ class IntegrationBody(Body):
     batch: Batch | None = None
     ordering: Literal["none", "device"] = "none"
     concurrency: Concurrency = 8
-    rate_limit: RateLimit | None = None
+    rate_limit: RateLimitBody | None = None
     transform: Transform | None = None
     shadow: bool = False
     enabled: bool = True
@@ -317,7 +324,7 @@ class IntegrationPatch(Body):
     batch: Batch | None = None
     ordering: Literal["none", "device"] = Field(default_factory=_none)
     concurrency: Concurrency = Field(default_factory=int)
-    rate_limit: RateLimit | None = None
+    rate_limit: RateLimitBody | None = None
     transform: Transform | None = None
     shadow: bool = Field(default_factory=bool)
     enabled: bool = Field(default_factory=bool)
@@ -370,4 +377,4 @@ class KeyBody(Body):
         Field(min_length=1, json_schema_extra={"uniqueItems": True}),
         AfterValidator(_unique),
     ]
-    rate_limit: RateLimit | None = None
+    rate_limit: RateLimitBody | None = None

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from chalicelib.api.examples import example
 from chalicelib.api.parameters import Parameter
 from chalicelib.api.problems import CONTENT_TYPE, KINDS
 from chalicelib.api.routing import Route
 
 VERSION = "2026.11"
+_FOLLOWED = {
+    **dict.fromkeys(
+        ("recovery.replay", "recovery.retry_failed", "recovery.redrive"),
+        "/v1/integrations/{integration_id}/replays",
+    ),
+    "deliveries.of_integration": "/v1/deliveries",
+}
+"""Below which path the ids of an answer are found, if not below its own."""
 _REFS = "#/components/schemas/{model}"
 
 
@@ -27,9 +36,12 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     pairs += [(model, "validation") for model in sorted(sent, key=_name)]
     refs, definitions = models_json_schema(pairs, ref_template=_REFS)  # type: ignore[arg-type]
     schemas: dict[Any, Any] = {model: schema for (model, _), schema in refs.items()}
+    models = definitions["$defs"]
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         operation = _operation(route, schemas)
+        _exemplify(operation, models)
+        _link(operation, route, routes)
         paths.setdefault(route.template, {})[route.method.lower()] = operation
     return {
         "openapi": "3.1.0",
@@ -40,7 +52,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         },
         "paths": paths,
         "components": {
-            "schemas": definitions["$defs"],
+            "schemas": models,
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -56,7 +68,7 @@ def _operation(route: Route, schemas: Mapping[Any, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": route.handler.replace(".", "_"),
         "summary": route.summary,
-        "tags": [route.segments[1].removesuffix(".json")],
+        "tags": [route.segments[route.segments[0] == "v1"].removesuffix(".json")],
         "security": [{"key": [route.scope]}] if route.scope else [],
         "responses": _responses(route, schemas),
     }
@@ -70,6 +82,33 @@ def _operation(route: Route, schemas: Mapping[Any, Any]) -> dict[str, Any]:
             "content": {"application/json": {"schema": schemas[route.model()]}},
         }
     return operation
+
+
+def _exemplify(operation: dict[str, Any], models: Mapping[str, Any]) -> None:
+    """Give every body of an operation an example."""
+    bodies = [operation.get("requestBody", {})]
+    bodies += [each for status, each in operation["responses"].items() if status < "400"]
+    for body in bodies:
+        for media in body.get("content", {}).values():
+            media["example"] = example(media["schema"], models)
+
+
+def _link(operation: dict[str, Any], route: Route, routes: Sequence[Route]) -> None:
+    """Say which operations the id of an answer leads to: those below the answer's own path."""
+    root = f"{_FOLLOWED.get(route.handler, route.template)}/{{"
+    where = "$response.body#/data/0/id" if route.listed else "$response.body#/id"
+    if route.returns is None or route.method not in {"GET", "POST"}:
+        return
+    links = {}
+    for other in routes:
+        new = [each for each in other.names if each not in route.names]
+        if other.template.startswith(root) and len(new) == 1:
+            known = {each: f"$request.path.{each}" for each in other.names if each in route.names}
+            name = other.handler.replace(".", "_")
+            links[name] = {"operationId": name, "parameters": {**known, new[0]: where}}
+    answer = operation["responses"][str(route.status)]
+    if links and "content" in answer:
+        answer["links"] = links
 
 
 def _path_parameter(name: str) -> dict[str, Any]:

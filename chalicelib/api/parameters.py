@@ -8,9 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chalicelib.api.problems import ProblemError
+from chalicelib.model import functions
+from chalicelib.model.frames import FRAMES
 from chalicelib.model.metrics import METRICS
 from chalicelib.model.records import SEVERITIES
 from chalicelib.model.times import from_rfc3339
+from chalicelib.model.zones import zone_of
 
 LIMIT_DEFAULT = 100
 LIMIT_CAP = 500
@@ -43,6 +46,7 @@ def parse(parameters: Sequence[Parameter], query: Mapping[str, Sequence[str]]) -
         if name not in known:
             names = ", ".join(sorted(known)) or "none"
             detail = f"{name[:100]!r} is no parameter of this route; it takes: {names}."
+            detail += _near(name, known)
             raise ProblemError("unknown-parameter", detail)
     return {name: _value(each, query.get(name, ())) for name, each in known.items()}
 
@@ -64,7 +68,16 @@ def check_vendors(values: Mapping[str, Any], known: Collection[str]) -> None:
         vendor, _, rest = metric.partition(".")
         if metric not in METRICS and not (rest and vendor in known):
             detail = f"{metric[:100]!r} is neither in GET /v1/catalog/metrics nor <vendor>.<path>."
+            detail += _near(metric, METRICS)
             raise ProblemError("unknown-metric", detail)
+
+
+def _near(text: str, known: Collection[str]) -> str:
+    """Return a hint at what was probably meant, if anything is near."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only mistakes need it
+
+    near = get_close_matches(text[:100], known, n=1)
+    return f" Did you mean {near[0]}?" if near else ""
 
 
 def _value(parameter: Parameter, texts: Sequence[str]) -> Any:
@@ -118,6 +131,17 @@ def _boolean(text: str) -> bool:
     return text == "true"
 
 
+def _functions(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(text.split(",")))
+    if not set(names) <= set(functions.FUNCTIONS):
+        raise ValueError(f"send some of {','.join(functions.FUNCTIONS)}, with commas between them")
+    return names
+
+
+def _zone(text: str) -> str:
+    return zone_of(text).key
+
+
 def _one_of(*allowed: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in allowed:
@@ -150,8 +174,45 @@ FROM = Parameter("from", "First moment of the range (inclusive).", _moment, _MOM
 TO = Parameter("to", "End of the range (exclusive).", _moment, _MOMENT)
 RANGE = (FROM, TO)
 ORDER = _enum("order", "By time, ascending or descending.", "asc", "desc", default="asc")
+FRAME = _enum(
+    "frame",
+    "Length of a bucket: up to 1h elapsed time, longer ones by the clock on the wall.",
+    *FRAMES,
+)
+FUNCTIONS = Parameter(
+    "functions",
+    f"What to tell of a bucket, with commas between: {', '.join(functions.FUNCTIONS)}. "
+    "mean is the energy mean for dB[SPL]; stddev is the population's; "
+    "diff of a counter (*_total) is the sum of its steps.",
+    _functions,
+    {"type": "string", "default": ",".join(functions.DEFAULT)},
+    default=functions.DEFAULT,
+)
+TIMEZONE = Parameter(
+    "timezone",
+    "IANA name of the time zone in which buckets begin.",
+    _zone,
+    {"type": "string", "default": "UTC"},
+    default="UTC",
+)
+FILL = _enum(
+    "fill",
+    "Rows for buckets without points: none, null, as the previous bucket, or linear between buckets. "
+    "Of the series that the device is known to have.",
+    "none",
+    "null",
+    "previous",
+    "linear",
+    default="none",
+)
 VENDOR = Parameter("vendor", "Of one of these vendors.", _text, many=True)
-METRIC = Parameter("metric", "One of these metrics.", _text, many=True)
+METRIC = Parameter(
+    "metric",
+    "One of these metrics: of the catalogue, or `<vendor>.<path>`.",
+    _text,
+    {"type": "string", "pattern": rf"^({'|'.join(METRICS)}|[a-z]+\..+)$"},
+    many=True,
+)
 DEVICE = Parameter("device", "Of one of these devices.", _text, many=True)
 TYPE = Parameter("type", "Of one of these types.", _text, many=True)
 TAG = Parameter("tag", "With one of these tags.", _text, many=True)

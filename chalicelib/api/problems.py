@@ -29,6 +29,9 @@ KINDS: Mapping[str, Kind] = {
     "invalid-parameter": Kind(400, "Invalid parameter", "Send a value as documented."),
     "unknown-metric": Kind(400, "Unknown metric", "Choose one of GET /v1/catalog/metrics."),
     "reversed-range": Kind(400, "Reversed range", "Let `from` be before `to`."),
+    "too-many-buckets": Kind(
+        400, "Too many buckets", "Ask for a shorter range or for a longer frame."
+    ),
     "invalid-cursor": Kind(
         400, "Invalid cursor", "Send next_cursor as it came, with the same filters and order."
     ),
@@ -45,6 +48,11 @@ KINDS: Mapping[str, Kind] = {
     ),
     "internal-error": Kind(500, "Internal error", "Try again; report it if it stays."),
 }
+
+
+def type_of(slug: str) -> str:
+    """Return the ``type`` of a problem: where the hub itself explains it."""
+    return f"/problems/{slug}"
 
 
 class FieldError(NamedTuple):
@@ -92,7 +100,7 @@ def response(problem: ProblemError) -> Response:
     """Return a problem as an answer."""
     kind = KINDS[problem.slug]
     value: dict[str, Any] = {
-        "type": f"/problems/{problem.slug}",
+        "type": type_of(problem.slug),
         "title": kind.title,
         "status": kind.status,
         "detail": problem.detail,

@@ -36,6 +36,15 @@ ROUTES: tuple[Route, ...] = (
         returns="records.Measurement", listed=True,
     ),
     Route(
+        "GET", f"{_DEVICE}/measurements/aggregate", "read", "aggregates.aggregate",
+        "Sum up measurements of a device by buckets of time; a million buckets at most",
+        query=(
+            p.METRIC, p.FROM.needed(), p.TO.needed(), p.FRAME.needed(), p.FUNCTIONS, p.TIMEZONE,
+            p.FILL, p.ORDER, *p.PAGED,
+        ),
+        returns="aggregates.Aggregate",
+    ),
+    Route(
         "GET", "/v1/measurements/latest", "read", "measurements.latest",
         "Read the latest measurements of several devices",
         query=(p.DEVICE.needed(), p.METRIC), returns="records.Latest",
@@ -274,6 +283,14 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET", "/v1/catalog/event-types", "read", "catalog.event_types",
         "List CloudEvents types", returns="administration.CatalogEventType", listed=True,
+    ),
+    Route(
+        "GET", "/problems", None, "catalog.problems", "List kinds of problem",
+        returns="administration.CatalogProblem", listed=True,
+    ),
+    Route(
+        "GET", "/problems/{problem}", None, "catalog.problem", "Explain a kind of problem",
+        returns="administration.CatalogProblem",
     ),
     Route(
         "GET", "/v1/health", None, "catalog.health", "Say that the API answers",

@@ -1,7 +1,8 @@
-"""The dead-letter queue: it rings an alarm; what a delivery is stands in its row.
+"""The dead-letter queues: they ring an alarm; what a delivery is stands in its row.
 
-It holds two kinds of letters.  Deliver tells it of each delivery that it gave up: those name a row.  SQS
-moves messages there over which deliver itself kept failing: those may carry events that stand nowhere else.
+They hold two kinds of letters.  Deliver tells the first one of each delivery that it gave up: those name a
+row.  SQS moves messages there over which deliver itself kept failing: those may carry events that stand
+nowhere else.  A queue that keeps order can only have a dead-letter queue that does so too: the second one.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chalicelib import outbox, queues
+from chalicelib.model.digests import digest
 from chalicelib.store import deliveries
 from chalicelib.store.deliveries import Delivery
 from chalicelib.store.table import table_of
@@ -55,14 +57,37 @@ def reason(row: Delivery) -> str:
     return f"given up after {len(row.attempts)} attempts: {what}"
 
 
-def drain(hub: Hub, tenant: str, integration_id: str, dead: Callable[[Delivery], bool]) -> Drained:
+def drain(
+    hub: Hub, tenant: str, integration_id: str, dead: Callable[[Delivery], bool], job_id: str
+) -> Drained:
     """Put the letters of one integration through again; all others stay.
 
     A delivery that a letter names is retried if it is still ``dead``, and the letter goes unless it died
-    again since.  Events that a letter carries go back to the deliveries.  Sent, then deleted: a process
-    that dies in between leaves a letter too many.
+    again since.  Events that a letter carries go back to the queue that they came from.  Sent, then
+    deleted: a process that dies in between leaves a letter too many.
     """
-    url = hub.config.dead_letters_url
+    mine = (tenant, integration_id)
+    config = hub.config
+    found = [_drain(hub, config.dead_letters_url, config.deliveries_url, mine, dead, job_id)]
+    if config.ordered_dead_letters_url:
+        ways = config.ordered_dead_letters_url, config.ordered_url
+        found.append(_drain(hub, *ways, mine, dead, job_id))
+    return Drained(
+        sum(each.looked_at for each in found),
+        sum(each.redriven for each in found),
+        any(each.more for each in found),
+    )
+
+
+def _drain(
+    hub: Hub,
+    url: str,
+    source: str,
+    mine: tuple[str, str],
+    dead: Callable[[Delivery], bool],
+    job_id: str,
+) -> Drained:
+    tenant = mine[0]
     others: list[str] = []
     looked_at = redriven = 0
     while looked_at < _LETTERS:
@@ -74,11 +99,10 @@ def drain(hub: Hub, tenant: str, integration_id: str, dead: Callable[[Delivery],
         ours: list[str] = []
         for letter in letters:
             message = _read(letter.body)
-            if (message.get("tenant"), message.get("integration")) != (tenant, integration_id):
+            if (message.get("tenant"), message.get("integration")) != mine:
                 others.append(letter.handle)
             elif "events" in message:
-                body = json.dumps(message | {"seen": True}, separators=(",", ":"))
-                queues.send(hub, hub.config.deliveries_url, [queues.Message(body, integration_id)])
+                queues.send(hub, source, [_again(message, job_id)])
                 redriven += 1
                 ours.append(letter.handle)
             elif "delivery" in message and _stays(hub, tenant, message, dead):
@@ -87,6 +111,18 @@ def drain(hub: Hub, tenant: str, integration_id: str, dead: Callable[[Delivery],
                 ours.append(letter.handle)
         queues.delete(hub, url, ours)
     return Drained(looked_at, redriven, more=True)
+
+
+def _again(message: dict[str, Any], job_id: str) -> queues.Message:
+    """Return a letter as the message that it was."""
+    integration_id = str(message["integration"])
+    if "device" in message:
+        # Its queue knows it from before: the job makes it another one, and the same for a second try.
+        body = json.dumps(message, separators=(",", ":"))
+        group = outbox.line(integration_id, str(message["device"]))
+        return queues.Message(body, group, same=digest(job_id, body))
+    body = json.dumps(message | {"seen": True}, separators=(",", ":"))
+    return queues.Message(body, integration_id)
 
 
 def _stays(

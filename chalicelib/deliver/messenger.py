@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from threading import Lock
@@ -18,7 +19,7 @@ from chalicelib.model.arns import external_id
 from chalicelib.model.cloudevents import CloudEvent, identity
 from chalicelib.model.fields import MASK, secrets_of
 from chalicelib.model.requests import Request
-from chalicelib.outbound.http import EXCERPT_LIMIT, Outcome, Send
+from chalicelib.outbound.http import EXCERPT_LIMIT, Limits, Outcome, Send
 from chalicelib.store.integrations import Integration
 from chalicelib.store.table import table_of
 
@@ -37,10 +38,11 @@ _SHORTEST_SECRET = 4
 class Messenger:
     """Sends for one hub.  Its methods may run in several threads at a time."""
 
-    def __init__(self, hub: Hub, send: Send) -> None:
+    def __init__(self, hub: Hub, send: Send, clock: Callable[[], float] = time.monotonic) -> None:
         self._hub = hub
         self._send = send
-        self._tokens = Tokens(send, hub.now)
+        self._clock = clock
+        self._tokens = Tokens(send, hub.now, clock)
         self._devices: dict[tuple[str, str], tuple[int, Mapping[str, Any] | None]] = {}
         self._lock = Lock()
 
@@ -84,21 +86,30 @@ class Messenger:
         return replace(request, headers={**request.headers, **signature})
 
     def _posted(self, request: Request) -> Outcome:
-        """Send a request with a token if it needs one; a kept one that is refused is fetched anew, once."""
+        """Send a request with a token if it needs one; a kept one that is refused is fetched anew, once.
+
+        Tokens are fetched in the time of the attempt: however many requests it takes, it has one deadline.
+        """
         grant, certificate = request.grant, request.certificate
         if grant is None:
             return self._send(request)
-        while True:
+        started = self._clock()
+        until = started + Limits().total
+        outcome: Outcome | None = None
+        while outcome is None or until > self._clock():
             try:
-                token, fresh = self._tokens.token(grant, certificate)
+                token, fresh = self._tokens.token(grant, certificate, until)
             except TokenError as error:
-                return Outcome(None, 0, error=str(error))
+                outcome = Outcome(None, 0, error=str(error))
+                break
             headers = {**request.headers, "Authorization": f"Bearer {token}"}
-            outcome = self._send(replace(request, headers=headers))
+            left = until - self._clock()
+            outcome = self._send(replace(request, headers=headers, within=left))
             if outcome.status == _UNAUTHORIZED:
                 self._tokens.forget(grant, certificate, token)
             if fresh or outcome.status != _UNAUTHORIZED:
-                return outcome
+                break
+        return replace(outcome, latency_ms=round((self._clock() - started) * 1000))
 
     def _device_of(self, integration: Integration, event: CloudEvent) -> Mapping[str, Any] | None:
         """Return an event's device, where a text may name it."""

@@ -143,7 +143,7 @@ def _retry(hub: Hub, job: Job, _: Integration | None, size: Size) -> Job:
 
 
 def _redrive(hub: Hub, job: Job, _: Integration | None, size: Size) -> Job:
-    """Attempt again what is dead, then take the integration's letters out of the dead-letter queue."""
+    """Attempt again what is dead, then take the integration's letters out of the dead-letter queues."""
 
     def dead(row: Delivery) -> bool:
         return row.state == DEAD and _failed_at(row) < job.created_at
@@ -151,7 +151,7 @@ def _redrive(hub: Hub, job: Job, _: Integration | None, size: Size) -> Job:
     if not isinstance(job.place, int):
         rows = _each(hub, job, size, dead, lambda row: outbox.retry(hub, job.tenant, row.id, dead))
         return rows if rows.place is not None else replace(rows, place=0)
-    drained = dead_letters.drain(hub, job.tenant, job.owner, dead)
+    drained = dead_letters.drain(hub, job.tenant, job.owner, dead, job.id)
     seen = job.place + drained.looked_at
     place = seen if drained.more and seen < _LETTERS else None
     return _further(job, drained.looked_at, drained.redriven, place)

@@ -28,28 +28,38 @@ class TokenError(Exception):
 class Tokens:
     """The tokens of one process."""
 
-    def __init__(self, send: Send, now: Callable[[], int]) -> None:
+    def __init__(self, send: Send, now: Callable[[], int], clock: Callable[[], float]) -> None:
         self._send = send
+        self._clock = clock
         self._now = now
         self._known: dict[_Key, tuple[str, int]] = {}
         self._locks: dict[_Key, Lock] = {}
         self._lock = Lock()
 
-    def token(self, grant: Grant, certificate: Certificate | None = None) -> tuple[str, bool]:
-        """Return a token, and whether it was fetched just now.  Raises ``TokenError``."""
+    def token(
+        self, grant: Grant, certificate: Certificate | None, until: float
+    ) -> tuple[str, bool]:
+        """Return a token, and whether it was fetched just now.
+
+        Raises ``TokenError``, also where there is none ``until`` then (seconds of the clock).
+        """
         key = (grant, certificate)
         with self._lock:
             if len(self._locks) > _MOST:
                 self._known.clear()
                 self._locks.clear()
             one_at_a_time = self._locks.setdefault(key, Lock())
-        with one_at_a_time:
+        if not one_at_a_time.acquire(timeout=max(0.0, until - self._clock())):
+            raise TokenError("no token: timeout")
+        try:
             known = self._known.get(key)
             if known is not None and self._now() < known[1]:
                 return known[0], False
-            token, seconds = self._fetched(grant, certificate)
+            token, seconds = self._fetched(grant, certificate, until - self._clock())
             self._known[key] = (token, self._now() + round(seconds * 1000) - _EARLY)
             return token, True
+        finally:
+            one_at_a_time.release()
 
     def forget(self, grant: Grant, certificate: Certificate | None, token: str) -> None:
         """Forget a token that was refused, unless there is another by now."""
@@ -57,7 +67,9 @@ class Tokens:
         if known is not None and known[0] == token:
             self._known.pop((grant, certificate), None)
 
-    def _fetched(self, grant: Grant, certificate: Certificate | None) -> tuple[str, float]:
+    def _fetched(
+        self, grant: Grant, certificate: Certificate | None, within: float
+    ) -> tuple[str, float]:
         form = {"grant_type": "client_credentials"} | (
             {"scope": grant.scope} if grant.scope else {}
         )
@@ -70,9 +82,8 @@ class Tokens:
             "Accept": "application/json",
         }
         body = urlencode(form).encode()
-        outcome = self._send(
-            Request("POST", grant.token_url, headers, body, certificate=certificate)
-        )
+        asked = Request("POST", grant.token_url, headers, body, None, certificate, within)
+        outcome = self._send(asked)
         if not outcome.delivered:
             raise TokenError(f"no token: {outcome.error or f'status {outcome.status}'}")
         try:

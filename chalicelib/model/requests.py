@@ -29,3 +29,5 @@ class Request:
     grant: Grant | None = None
     certificate: Certificate | None = None
     """Whom the hub is to the endpoint, where that asks."""
+    within: float | None = None
+    """Seconds for the whole exchange, where less than usual are left."""

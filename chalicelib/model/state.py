@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from chalicelib.model.assembly import FactAt, Point
 from chalicelib.model.metrics import kind_of
+from chalicelib.model.stale import Stale
 from chalicelib.model.times import DAY
 
 NAMES_LIMIT = 1000
@@ -75,6 +76,8 @@ class State:
     evidence: tuple[int, int] = (-(10**15), -1)
     confirmed: dict[str, tuple[int, int]] = field(default_factory=dict)
     """When facts of the device were last said again as they stood (observed, received)."""
+    stale: Stale = field(default_factory=Stale)
+    """The hours that rollups do not tell."""
 
     @property
     def last_seen(self) -> int | None:

@@ -11,11 +11,12 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from chalicelib.model.cloudevents import CloudEvent
 from chalicelib.model.state import LOCATION
 from chalicelib.model.times import from_rfc3339
+from chalicelib.model.zones import zone_of
 
 LONGEST_TEMPLATE = 4096
 LONGEST_TEXT = 16 * 1024
@@ -51,9 +52,9 @@ def problem(template: str) -> str | None:
 def zone_problem(name: str) -> str | None:
     """Say what is wrong with the name of a time zone, or ``None``."""
     try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return "unknown time zone: an IANA name, such as Europe/Berlin"
+        zone_of(name)
+    except ValueError as error:
+        return str(error)
     return None
 
 

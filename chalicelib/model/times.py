@@ -13,12 +13,14 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
-HOUR = 3_600_000
+MINUTE = 60_000
+HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST = -62_135_596_800_000
 """0001-01-01T00:00:00.000Z: the first moment that RFC 3339 can write."""
-_LAST = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
+LAST = 253_402_300_799_999
+"""9999-12-31T23:59:59.999Z: the last one."""
 _ABSURD = 1e20
 _NUMBER = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?", re.ASCII)
 _ISO = re.compile(
@@ -62,7 +64,7 @@ def _moment(match: re.Match[str]) -> int | None:
         return None
     delta = at - _EPOCH
     moment = (delta.days * 86_400 + delta.seconds + max(second - 59, 0)) * 1000 + milli
-    return moment if FIRST <= moment <= _LAST and second <= 60 else None
+    return moment if FIRST <= moment <= LAST and second <= 60 else None
 
 
 def from_seconds(value: Any) -> int | None:
@@ -113,7 +115,7 @@ def _number(value: Any) -> Decimal | int | None:
 def _from_number(value: Any, factor: int) -> int | None:
     number = _number(value)
     moment = math.floor(number * factor) if number is not None else 0
-    return moment if FIRST <= moment <= _LAST and moment != 0 else None
+    return moment if FIRST <= moment <= LAST and moment != 0 else None
 
 
 def _length(value: Any, factor: float) -> int | None:

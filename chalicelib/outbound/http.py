@@ -103,10 +103,14 @@ class Sender:
         try:
             target = permitted(request.url, self._private_targets)
             door = (*target[:3], request.certificate)
-            connection = self._kept(door) or self._dial(target, started, request.certificate)
+            total = self._limits.total
+            deadline = started + (total if request.within is None else min(total, request.within))
+            connection = self._kept(door) or self._dial(
+                target, started, deadline, request.certificate
+            )
             begun = True
             status, retry_after, content = self._exchange(
-                request, target, door, connection, started
+                request, target, door, connection, deadline
             )
         except Exception as error:  # noqa: BLE001 - an endpoint's failure is an outcome, whatever it is
             return Outcome(None, _since(started), error=self._named(error), begun=begun)
@@ -127,9 +131,8 @@ class Sender:
         target: Target,
         door: _Door,
         connection: Connection,
-        started: float,
+        deadline: float,
     ) -> tuple[int, str | None, bytes]:
-        deadline = started + self._limits.total
         connection.bound(deadline)
         try:
             connection.request(request.method, target.path, request.body, request.headers)
@@ -148,8 +151,10 @@ class Sender:
             connection.close()
         return response.status, response.headers.get("Retry-After"), content
 
-    def _dial(self, target: Target, started: float, certificate: Certificate | None) -> Connection:
-        until = started + min(self._limits.connect, self._limits.total)
+    def _dial(
+        self, target: Target, started: float, deadline: float, certificate: Certificate | None
+    ) -> Connection:
+        until = min(started + self._limits.connect, deadline)
         wait = until - time.monotonic()
         try:
             addresses = checked(target, self._private_targets, wait, self._resolve)

@@ -7,17 +7,19 @@ from typing import Any, NamedTuple
 
 from chalicelib import aws, telemetry, vendors
 from chalicelib.model.assembly import Assembly
-from chalicelib.model.state import Heard, Withdrawn
-from chalicelib.project import replies
+from chalicelib.model.state import Heard, State, Withdrawn
+from chalicelib.model.times import hour_of
+from chalicelib.project import replies, rollups
 from chalicelib.project.fold import fold
 from chalicelib.store import alerts, keys, profiles, said
-from chalicelib.store.table import Plain, Table, table_of, unmarshal
+from chalicelib.store.table import ConflictError, Plain, Table, table_of, unmarshal
 
 
 class _Change(NamedTuple):
-    """What a stream record changed: the item as it was and as it is."""
+    """What a stream record changed: the item as it was and as it is, and when that was (ms)."""
 
     number: str
+    at: int
     old: Plain | None
     new: Plain | None
 
@@ -31,6 +33,7 @@ def run(event: dict[str, Any], hub: aws.Hub | None = None) -> dict[str, Any]:
     """Process a stream event.  Returns the first change that failed: the mapping retries from there."""
     table = table_of(hub or aws.hub())
     devices: dict[str, list[_Change]] = {}
+    allowance = rollups.Allowance(rollups.A_BATCH)
     failed: list[str] = []
     for record in event["Records"]:
         if _is_profile(record):
@@ -41,7 +44,7 @@ def run(event: dict[str, Any], hub: aws.Hub | None = None) -> dict[str, Any]:
             devices.setdefault(change.item["pk"], []).append(change)
     for pk, changes in devices.items():
         try:
-            _device(table, pk, changes)
+            _device(table, pk, changes, allowance)
         except Exception:  # noqa: BLE001 - other devices must not wait for this one
             telemetry.logger().exception("project.failed", extra={"partition": pk})
             failed.append(changes[0].number)
@@ -64,7 +67,8 @@ def _change(record: Mapping[str, Any]) -> _Change | None:
     )
     if old and new and all(old.get(name) == new.get(name) for name in ("d", "p")):
         return None
-    return _Change(image["SequenceNumber"], old, new)
+    at = round(float(image["ApproximateCreationDateTime"]) * 1000)
+    return _Change(image["SequenceNumber"], at, old, new)
 
 
 def _is_profile(record: Mapping[str, Any]) -> bool:
@@ -87,12 +91,16 @@ def _profile(table: Table, record: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _device(table: Table, pk: str, changes: list[_Change]) -> None:
+def _device(table: Table, pk: str, changes: list[_Change], allowance: rollups.Allowance) -> None:
     tenant, device_id = keys.device_of(pk)
     heard: list[Heard] = []
     gone: list[Withdrawn] = []
     conditions: dict[str, int] = {}
+    touched: dict[int, int] = {}
     for change in changes:
+        if change.item["sk"].startswith(keys.SEGMENT):
+            hour = hour_of(keys.taken_at(change.item["sk"]))
+            touched[hour] = max(change.at, touched.get(hour, change.at))
         if change.item["sk"].startswith(keys.SIGNAL):
             signal = said.signal_of(change.item)
             at = min(signal.at, conditions.get(signal.key, signal.at))
@@ -102,13 +110,23 @@ def _device(table: Table, pk: str, changes: list[_Change]) -> None:
             heard.append(found)
         if change.old is not None and change.item["sk"].startswith((keys.SEGMENT, keys.FACTS)):
             gone.append(_withdrawn(change.old, change.new))
-    if heard or gone:
-        fold(table, tenant, device_id, heard, gone)
+    state = fold(table, tenant, device_id, heard, gone, touched) if heard or gone else State()
     for key, at in conditions.items():
         alerts.refold(table, tenant, device_id, key, at)
     for change in changes:
         if change.old is None and change.new and change.new["sk"].startswith(keys.EVENT):
             replies.hear(table, tenant, change.new)
+    if allowance.work > 0 and state.stale.due(device_id, table.hub.now()):
+        _roll_up(table, tenant, device_id, allowance)
+
+
+def _roll_up(table: Table, tenant: str, device_id: str, allowance: rollups.Allowance) -> None:
+    try:
+        rollups.catch_up(table, tenant, device_id, allowance)
+    except ConflictError:
+        return  # the sweep did it at the same time; what is left is still noted
+    except Exception:  # noqa: BLE001 - aggregates are only slower without it; the rest must not wait
+        telemetry.logger().exception("rollup.failed", extra={"device_id": device_id})
 
 
 def _withdrawn(old: Plain, new: Plain | None) -> Withdrawn:

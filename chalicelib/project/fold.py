@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from chalicelib import vendors
 from chalicelib.model.state import Device, Heard, Source, State, Withdrawn
@@ -14,6 +14,7 @@ _PATIENCE = 3
 """A device is silent after so many expected intervals without a word."""
 
 _NEVER = 400 * DAY
+_NOTHING: Mapping[int, int] = {}
 
 
 def silent_after(device: Device) -> int:
@@ -34,18 +35,18 @@ def fold(
     device_id: str,
     heard: list[Heard],
     gone: Sequence[Withdrawn] = (),
-) -> None:
+    touched: Mapping[int, int] = _NOTHING,
+) -> State:
     """Fold what was heard of a device, and what is said no more, into its item and its state.
 
-    The device is written before the state: a crash between the two is made good by the retry, which
-    folds the same again.
+    ``touched`` are the hours whose measurements changed, and when.  The device is written before the state: a
+    crash between the two is made good by the retry, which folds the same again.
     """
     while True:
         try:
-            _fold(table, tenant, device_id, heard, gone)
+            return _fold(table, tenant, device_id, heard, gone, touched)
         except ConflictError:
-            continue  # an operator wrote the device meanwhile: read again
-        return
+            continue  # an operator or the sweep wrote the device meanwhile: read again
 
 
 def _fold(
@@ -54,7 +55,8 @@ def _fold(
     device_id: str,
     heard: list[Heard],
     gone: Sequence[Withdrawn],
-) -> None:
+    touched: Mapping[int, int],
+) -> State:
     where = keys.device(tenant, device_id), keys.state(tenant, device_id)
     found = table.get_many(where, consistent=True)
     device_item, state_item = found.get(where[0]), found.get(where[1])
@@ -62,7 +64,7 @@ def _fold(
     if device_item:
         device = devices.device_of(device_item)
     elif not heard:
-        return
+        return state
     else:
         first = min(heard, key=lambda each: each.received_at)
         device = Device(device_id, first.connection_id, first.received_at)
@@ -76,13 +78,17 @@ def _fold(
     for each in heard:
         state.hear(each, patience)
     _forget_points(table, tenant, device, state, gone)
+    for hour, at in touched.items():
+        state.stale.touch(hour, at)
     device.presence = state.presence
     parent = device.fact("parent_id")
     if parent and (device_item is None or "parent_id" not in devices.device_of(device_item).facts):
         _register(table, tenant, Device(parent, device.connection_id, device.registered_at))
     silent_at = (state.last_heard or 0) + patience
-    devices.save_device(table, tenant, device, device_item, silent_at)
+    roll_at = state.stale.look_at(device_id, talking=state.presence == "online")
+    devices.save_device(table, tenant, device, device_item, silent_at, roll_at=roll_at)
     devices.save_state(table, tenant, device_id, state, state_item)
+    return state
 
 
 def _forget_facts(table: Table, tenant: str, device: Device, gone: Sequence[Withdrawn]) -> None:

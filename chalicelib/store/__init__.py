@@ -3,8 +3,9 @@
 entity      pk                    sk                              listed through
 ----------  --------------------  ------------------------------  ------------------------------------
 device      T#tenant#D#device     DEVICE                          by_time T#tenant#DEVICE
-state       T#tenant#D#device     STATE
+state       T#tenant#D#device     STATE                           (and which hours are stale)
 segment     T#tenant#D#device     M#kind#first_observed_at#dig    (facts alone: F#kind#...)
+rollup      T#tenant#D#device     R#1h#day                        (the cells of a day that is over)
 event       T#tenant#D#device     E#observed_at#id                by_time T#tenant#EVENT#month
 media       T#tenant#D#device     E!#started_at#id                by_time T#tenant#MEDIA#month
 signal      T#tenant#D#device     S#dig(key)#at#dig
@@ -25,5 +26,5 @@ data key    HUB                   DATAKEY#made_at                 (encrypted by 
 
 Writers of what a vendor said (segment, event, media, signal) use :meth:`Table.remember`: the same thing
 written twice is written once, and its first arrival is kept.  Writers of what follows from it (state,
-device, alert) use :meth:`Table.replace`, which refuses to overwrite what it has not read.
+device, alert, rollup) use :meth:`Table.replace`, which refuses to overwrite what it has not read.
 """

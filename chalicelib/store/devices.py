@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from chalicelib.model.assembly import Point
+from chalicelib.model.stale import Stale
 from chalicelib.model.state import Device, Source, State
 from chalicelib.model.times import from_rfc3339, to_rfc3339
 from chalicelib.store import keys
@@ -15,7 +16,7 @@ from chalicelib.store.table import ConflictError, Plain, Table, pack, unpack
 _ROOM = 360 * 1024
 """Bytes of packed data: an item holds 400 KB."""
 SILENCE = "SILENCE"
-"""The partition of ``by_state`` that lists online devices by the moment they would be silent too long."""
+"""The partition of ``by_state`` that lists devices by when to look at them: for silence, for rollups."""
 
 
 def load_device(table: Table, tenant: str, device_id: str) -> tuple[Device | None, Plain | None]:
@@ -38,11 +39,13 @@ def save_device(
     silent_at: int,
     *,
     reschedule: bool = False,
+    roll_at: int | None = None,
 ) -> bool:
     """Write a device if it differs from what was read.  Raises ``ConflictError`` if that is outdated.
 
-    ``silent_at`` is when an online device is to be looked at for silence; a look already planned stands
-    unless ``reschedule``, so that hearing of a device does not write it.
+    ``silent_at`` is when an online device is to be looked at for silence, ``roll_at`` when any device is for
+    its rollups.  A look already planned stands, unless that one is earlier or with ``reschedule``: hearing
+    of a device does not write it.
     """
     item: Plain = {
         "d": _pack_device(device),
@@ -50,10 +53,13 @@ def save_device(
         "g1pk": keys.listing(tenant, keys.DEVICE),
         "g1sk": f"{to_rfc3339(device.registered_at)}#{device.id}",
     }
-    if device.presence == "online":
+    moments = [silent_at] if device.presence == "online" else []
+    moments += [] if roll_at is None else [roll_at]
+    if moments:
         planned = None if reschedule else (read or {}).get("g2sk")
-        look = planned or f"{to_rfc3339(silent_at)}#{tenant}#{device.id}"
-        item |= {"g2pk": SILENCE, "g2sk": look}
+        if planned is None or (roll_at is not None and roll_at < _moment(planned)):
+            planned = f"{to_rfc3339(min(moments))}#{tenant}#{device.id}"
+        item |= {"g2pk": SILENCE, "g2sk": planned}
     if read and all(read.get(n) == item.get(n) for n in ("d", "c", "g2pk", "g2sk")):
         return False
     table.replace(keys.device(tenant, device.id), item, read)
@@ -96,7 +102,9 @@ def _pack_state(state: State) -> bytes:
         sources: dict[Source, int] = {}
         latest = [[*point, sources.setdefault(source, len(sources))] for _, (point, source) in rows]
         seen, evidence = [state.seen, state.seen_by_signal], list(state.evidence)
-        data = pack([latest, seen, state.last_heard, evidence, list(sources), dict(confirmed)])
+        body = [latest, seen, state.last_heard, evidence, list(sources), dict(confirmed)]
+        stale = state.stale.as_list()
+        data = pack([*body, stale] if stale else body)
         if len(data) <= _ROOM or not (rows or confirmed):
             return data
         confirmed = confirmed[: len(confirmed) * 3 // 4]
@@ -121,8 +129,9 @@ def device_of(item: Mapping[str, Any]) -> Device:
 
 def state_of(item: Mapping[str, Any]) -> State:
     """Return the state that a stored item holds."""
-    latest, (seen, signal), last_heard, evidence, sources, confirmed = unpack(item["d"])
+    latest, (seen, signal), last_heard, evidence, sources, confirmed, *rest = unpack(item["d"])
     state = State({}, seen, signal, last_heard, (evidence[0], evidence[1]))
+    state.stale = Stale.of(rest[0]) if rest else Stale()
     state.confirmed = {path: (at, received_at) for path, (at, received_at) in confirmed.items()}
     for *fields, number in latest:
         point = Point(*fields)
@@ -189,17 +198,20 @@ def change_device(
         if device is None or item is None:
             return None
         change(device)
-        silent_at = _moment(item.get("g2sk", "")) if look_at is None else look_at
+        planned = _moment(item["g2sk"]) if "g2sk" in item else None
+        silent_at = planned or 0 if look_at is None else look_at
         reschedule = look_at is not None
         try:
-            save_device(table, tenant, device, item, silent_at, reschedule=reschedule)
+            save_device(
+                table, tenant, device, item, silent_at, reschedule=reschedule, roll_at=planned
+            )
         except ConflictError:
             continue
         return device
 
 
 def due_for_silence(table: Table, now: int) -> Iterable[tuple[str, str]]:
-    """Yield tenant and id of every online device whose moment of silence has come."""
+    """Yield tenant and id of every device that is to be looked at."""
     for item in table.walk(SILENCE, "0", to_rfc3339(now), index="by_state"):
         yield keys.device_of(item["pk"])
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from chalicelib.model.digests import digest
-from chalicelib.model.times import to_rfc3339
+from chalicelib.model.times import DAY, from_rfc3339, to_rfc3339
 from chalicelib.store.table import Key
 
 SEGMENT, FACTS, EVENT, MEDIA, SIGNAL, ALERT = "M#", "F#", "E#", "E!#", "S#", "A#"
 DEVICE, STATE = "DEVICE", "STATE"
 COMMAND = "C#"
+ROLLUP = "R#1h#"
 PROFILE, HOUR = "P#", "H#"
 STANDING, INTEGRATION, LINE = "STANDING", "int_", "O#"
 SAID = (SEGMENT, FACTS, EVENT, MEDIA, SIGNAL)
@@ -45,6 +46,21 @@ def segment(tenant: str, device_id: str, kind: str, first: int, name: str, *, po
     """One payload's measurements (or facts alone) of a device, message kind and hour."""
     prefix = SEGMENT if points else FACTS
     return Key(device_pk(tenant, device_id), f"{prefix}{kind}#{to_rfc3339(first)}#{name}")
+
+
+def taken_at(sk: str) -> int:
+    """Return the moment of a segment's first point (ms), from its sort key."""
+    return from_rfc3339(sk.split("#", 3)[2]) or 0
+
+
+def rollup(tenant: str, device_id: str, day: int) -> Key:
+    """The summaries of a device's hours of one day (numbered from 1970, UTC)."""
+    return Key(device_pk(tenant, device_id), f"{ROLLUP}{to_rfc3339(day * DAY)[:10]}")
+
+
+def rolled_day(sk: str) -> int:
+    """Return the day (numbered from 1970, UTC) of a rollup, from its sort key."""
+    return (from_rfc3339(f"{sk.removeprefix(ROLLUP)}T00:00:00Z") or 0) // DAY
 
 
 def event(tenant: str, device_id: str, at: int, identity: str) -> Key:

@@ -13,7 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from chalicelib.model.assembly import FactAt, Point, Segment
 from chalicelib.model.state import Device
-from chalicelib.model.times import DAY, HOUR, from_rfc3339, hour_of, to_rfc3339
+from chalicelib.model.times import DAY, HOUR, hour_of, to_rfc3339
 from chalicelib.model.views import measurement_json
 from chalicelib.store import keys, said
 from chalicelib.store.said import Provenance
@@ -68,17 +68,19 @@ def readings(
     end: int,
     descending: bool = False,
     after: Position | None = None,
+    consistent: bool = False,
 ) -> Iterator[Reading]:
     """Yield a device's measurements of some metrics from ``start`` until before ``end`` (ms).
 
-    Each (moment, metric, discriminator) comes once: the payload that arrived last wins.
+    Each (moment, metric, discriminator) comes once: the payload that arrived last wins.  With
+    ``consistent`` whatever was written before is seen, at twice the price.
     """
     if after is not None:
         start, end = (start, after.at + 1) if descending else (after.at, end)
     kinds = {kind for metric in metrics for kind in device.metrics.get(metric, {}).get("in", ())}
     pk = keys.device_pk(tenant, device.id)
     streams = [
-        _Stream(table, pk, kind, start=start, end=end, descending=descending)
+        _Stream(table, pk, kind, start=start, end=end, descending=descending, consistent=consistent)
         for kind in sorted(kinds)
     ]
     for reading in _merged(streams, frozenset(metrics), descending=descending):
@@ -165,7 +167,15 @@ class _Stream:
     """The segments of one message kind, read chunk by chunk."""
 
     def __init__(
-        self, table: Table, pk: str, kind: str, *, start: int, end: int, descending: bool
+        self,
+        table: Table,
+        pk: str,
+        kind: str,
+        *,
+        start: int,
+        end: int,
+        descending: bool,
+        consistent: bool,
     ) -> None:
         self._table = table
         self._pk = pk
@@ -173,6 +183,7 @@ class _Stream:
         self._low = f"{prefix}{to_rfc3339(hour_of(start))}"
         self._high = f"{prefix}{to_rfc3339(end)}"
         self._descending = descending
+        self._consistent = consistent
         self._after: Plain | None = None
         self._size = _FIRST_READ
         self.done = False
@@ -189,11 +200,12 @@ class _Stream:
             descending=self._descending,
             limit=self._size,
             after=self._after,
+            consistent=self._consistent,
         )
         self.begun, self.done = True, self._after is None
         self._size = min(2 * self._size, _LARGEST_READ)
         if items:
-            first = from_rfc3339(items[-1]["sk"].split("#")[2]) or 0
+            first = keys.taken_at(items[-1]["sk"])
             self.reached = hour_of(first) + HOUR if self._descending else first
         return items
 
@@ -227,11 +239,12 @@ def _merged(
 
 def _take(waiting: dict[Position, _Found], item: Plain, metrics: frozenset[str]) -> None:
     source = said.provenance_of(item)
+    received_at = source.received_at  # read from the receipt each time
     for number, point in enumerate(said.segment_of(item).points):
         if point.metric not in metrics:
             continue
         reading = Reading(point, source)
-        rank = (source.received_at, item["sk"], number)
-        known = waiting.get(reading.position)
+        rank, position = (received_at, item["sk"], number), reading.position
+        known = waiting.get(position)
         if known is None or known[0] < rank:
-            waiting[reading.position] = (rank, reading)
+            waiting[position] = (rank, reading)

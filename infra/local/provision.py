@@ -64,6 +64,7 @@ class Provisioned:
             "ORDERED_QUEUE_URL": self.queues["OrderedQueue"].url,
             "SYNC_QUEUE_URL": self.queues["SyncQueue"].url,
             "DEAD_LETTERS_QUEUE_URL": self.queues["DeliveriesDeadLetters"].url,
+            "ORDERED_DEAD_LETTERS_QUEUE_URL": self.queues["OrderedDeadLetters"].url,
             "ARCHIVE_BUCKET": self.bucket,
             "SECRETS_KEY": self.secrets_key,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from typing import Any
 
@@ -9,9 +10,17 @@ import pytest
 
 from chalicelib.api import Request, handle
 from chalicelib.aws import Hub
-from chalicelib.model.times import HOUR, hour_of, to_rfc3339
+from chalicelib.model.assembly import Assembly, Point, Segment
+from chalicelib.model.envelope import arrived
+from chalicelib.model.state import Device
+from chalicelib.model.times import DAY, HOUR, MINUTE, hour_of, to_rfc3339
+from chalicelib.store import devices, said
+from chalicelib.store.said import Provenance
+from chalicelib.store.table import table_of
+from infra.meter import size_of
 
 PATH = "/v1/devices/relayr:a/measurements"
+SPAN = {"from": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"}
 ALL = {"from_": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"}
 
 
@@ -132,12 +141,13 @@ def test_a_measurement_has_its_provenance(tenant: Any) -> None:
 
 
 class Counting:
-    """A DynamoDB client that counts the queries and the items they return."""
+    """A DynamoDB client that counts the queries, the items they return and the units they cost."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
         self.queries = 0
         self.items = 0
+        self.units = 0.0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
@@ -146,6 +156,8 @@ class Counting:
         answer = self._client.query(**arguments)
         self.queries += 1
         self.items += len(answer["Items"])
+        size = sum(size_of(item) for item in answer["Items"])
+        self.units += max(math.ceil(size / 4096), 1) / (1 if arguments["ConsistentRead"] else 2)
         return answer
 
 
@@ -156,13 +168,75 @@ def test_a_page_costs_what_it_holds_not_what_the_range_holds(tenant: Any, order:
         for part in range(8):
             at = start + hour * HOUR + part * 60_000
             report(tenant, [(at + each, "temperature", each) for each in range(2)])
-    counting = Counting(tenant.aws.dynamodb)
-    hub = Hub(tenant.hub.config, lambda _: counting, tenant.clock)
 
-    query = {"from": [ALL["from_"]], "to": [ALL["to"]], "order": [order], "limit": ["20"]}
-    headers = {"authorization": f"Bearer {tenant.key}"}
-    response = handle(hub, Request("GET", PATH[1:], query, headers))
+    counting = counted(tenant, {**SPAN, "order": order, "limit": 20}, rows=20)
 
-    assert len(response.value["data"]) == 20
     assert counting.queries <= 3
     assert counting.items <= 48
+
+
+def counted(tenant: Any, query: dict[str, Any], *, rows: int, path: str = PATH) -> Counting:
+    """Read a page that has so many rows; return what was read of the table."""
+    counting = Counting(tenant.aws.dynamodb)
+    hub = Hub(tenant.hub.config, lambda _: counting, tenant.clock)
+    values = {name: [str(value)] for name, value in query.items()}
+    headers = {"authorization": f"Bearer {tenant.key}"}
+    response = handle(hub, Request("GET", path[1:], values, headers))
+    assert len(response.value["data"]) == rows, response.text[:200]
+    return counting
+
+
+def known(tenant: Any, metrics: list[str]) -> None:
+    """Let the hub know that the device has these metrics, in messages of one kind."""
+    tenant.measured("a", tenant.clock.now - 90 * DAY, 1)
+
+    def change(device: Device) -> None:
+        device.metrics = {each: {"unit": None, "kind": "gauge", "in": ["kind"]} for each in metrics}
+
+    devices.change_device(table_of(tenant.hub), tenant.id, "relayr:a", change)
+
+
+def fill(tenant: Any, start: int, minutes: int, metrics: list[str]) -> None:
+    """Let the device have a payload every ten minutes, with a reading of each metric a minute."""
+    table = table_of(tenant.hub)
+    for at in range(start, start + minutes * MINUTE, 10 * MINUTE):
+        points = tuple(
+            Point(metric, at + n * MINUTE, n + 0.5, None, None, "good", {})
+            for n in range(10)
+            for metric in metrics
+        )
+        segment = Segment("relayr:a", "kind", at, "0" * 10, points)
+        receipt = arrived(tenant.connection(), at, b"", "").receipt_id
+        source = Provenance(tenant.connection(), receipt, 1)
+        said.write(table, tenant.id, Assembly(segments=[segment]), source)
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_a_page_of_a_hundred_costs_the_same_of_a_thousand_points_and_of_a_hundred_thousand(
+    tenant: Any, order: str
+) -> None:
+    known(tenant, ["relayr.own"])
+    start = hour_of(tenant.clock.now) - 100_000 * MINUTE
+    query = {**SPAN, "order": order, "limit": 100}
+    fill(tenant, start, 1000, ["relayr.own"])
+    few = counted(tenant, query, rows=100)
+
+    fill(tenant, start, 100_000, ["relayr.own"])
+    many = counted(tenant, query, rows=100)
+
+    assert (many.queries, many.items, many.units) == (few.queries, few.items, few.units)
+    assert many.units <= 1.5
+
+
+def test_a_page_of_a_hundred_costs_no_more_of_thirty_metrics_than_of_one(tenant: Any) -> None:
+    thirty = [f"relayr.own{n}" for n in range(30)]
+    known(tenant, thirty)
+    fill(tenant, hour_of(tenant.clock.now) - 1000 * MINUTE, 1000, thirty[:1])
+    one = counted(tenant, {**SPAN, "limit": 100}, rows=100)
+    fill(tenant, hour_of(tenant.clock.now) - 1000 * MINUTE, 1000, thirty)
+
+    all_of_them = counted(tenant, {**SPAN, "limit": 100}, rows=100)
+    one_of_them = counted(tenant, {**SPAN, "limit": 100, "metric": thirty[7]}, rows=100)
+
+    assert {one.queries, all_of_them.queries, one_of_them.queries} == {one.queries}
+    assert max(all_of_them.units, one_of_them.units) <= one.units <= 1

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import socket
 import ssl
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -142,6 +144,21 @@ def test_the_checked_address_is_dialled_under_the_name(endpoint: Endpoint) -> No
     assert outcome.delivered
     assert asked == ["hub.example"]
     assert endpoint.requests[0].headers["host"] == f"hub.example:{endpoint.port}"
+
+
+def never(_: socket.socket, over: threading.Event) -> None:
+    over.wait()
+
+
+def test_a_request_may_have_less_time_than_usual() -> None:
+    sender = Sender("loopback", Limits(total=60, connect=60))
+
+    with Endpoint() as endpoint:
+        endpoint.script = [never]
+        outcome = sender(Request("POST", endpoint.url, {}, b"{}", within=0.2))
+
+    assert outcome.error == "timeout: no complete answer within 60 s"
+    assert outcome.latency_ms < 30_000
 
 
 def test_a_name_nobody_answers_for_ends_in_time() -> None:

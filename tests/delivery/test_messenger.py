@@ -55,7 +55,8 @@ class Wire:
         self.hub = Hub(SETTINGS, self.aws.client, self.aws.clock)
         self.sent: list[Request] = []
         self.answers: list[Outcome | Callable[[Request], Outcome]] = [OK]
-        self.messenger = Messenger(self.hub, self._send)
+        self.seconds = 0.0
+        self.messenger = Messenger(self.hub, self._send, lambda: self.seconds)
 
     def _send(self, request: Request) -> Outcome:
         self.sent.append(request)
@@ -277,6 +278,35 @@ def test_no_token_is_a_failed_attempt_that_says_so(wire: Wire, answer: Outcome, 
 
     assert (outcome.status, outcome.error) == (None, f"no token: {error}")
     assert [each.url for each in wire.sent] == [OAUTH["token_url"]]
+
+
+def taking(wire: Wire, seconds: float, answer: Outcome) -> Callable[[Request], Outcome]:
+    """Return an answer that takes its time."""
+
+    def answered(_: Request) -> Outcome:
+        wire.seconds += seconds
+        return answer
+
+    return answered
+
+
+def test_fetching_a_token_is_part_of_the_attempts_time(wire: Wire) -> None:
+    wire.answers = [taking(wire, 6, TOKEN), taking(wire, 2, OK)]
+
+    outcome = wire.attempt("webhook", OAUTH)
+
+    assert [each.within for each in wire.sent] == [15, 9]
+    assert outcome.latency_ms == 8000
+
+
+def test_an_attempt_whose_time_is_over_fetches_no_other_token(wire: Wire) -> None:
+    wire.answers = [TOKEN, OK, taking(wire, 15, Outcome(401, 5)), TOKEN, OK]
+    wire.attempt("webhook", OAUTH)
+
+    outcome = wire.attempt("webhook", OAUTH)
+
+    assert outcome.status == 401
+    assert len(wire.sent) == 3
 
 
 def test_two_clients_have_two_tokens(wire: Wire) -> None:

@@ -16,7 +16,18 @@ from chalicelib.outbound.http import Outcome
 from chalicelib.store import deliveries, integrations, jobs, standings
 from chalicelib.store.jobs import Job
 from tests.support.fake_aws import FakeAws
-from tests.support.world import DEAD, OK, QUEUE, TENANT, Nth, World, event, settle
+from tests.support.world import (
+    DEAD,
+    OK,
+    ORDERED,
+    ORDERED_DEAD,
+    QUEUE,
+    TENANT,
+    Nth,
+    World,
+    event,
+    settle,
+)
 
 pytestmark = pytest.mark.usefixtures("quiet")
 FAILED = Outcome(500, 1)
@@ -179,6 +190,25 @@ def test_events_that_only_a_letter_holds_are_delivered(world: World) -> None:
     assert now(world, job).count == 1
     left = sorted(m.body for m in world.aws.sqs.queues[DEAD].values())
     assert left == ["[1]", "no JSON"]
+
+
+def test_letters_of_an_integration_that_asks_for_order_go_back_in_order(world: World) -> None:
+    integration = world.integrate(ordering="device")
+    other = world.integrate("int_b", ordering="device")
+    for number in (1, 2):
+        letters_of = outbox.in_order(TENANT, integration, [event(number)])
+        queues.send_in_order(world.hub, ORDERED, letters_of)
+    world.aws.sqs.queues[ORDERED_DEAD] = world.aws.sqs.queues.pop(ORDERED)  # as SQS moves them
+    theirs = outbox.in_order(TENANT, other, [event(3)])
+    queues.send_in_order(world.hub, ORDERED_DEAD, theirs)
+
+    job = asked(world, "redrive")
+    world.until_quiet()
+
+    assert [identity for each in world.sent for identity in each.ids] == ["event1", "event2"]
+    assert now(world, job).count == 2
+    left = [json.loads(m.body) for m in world.aws.sqs.queues[ORDERED_DEAD].values()]
+    assert [each["integration"] for each in left] == ["int_b"]
 
 
 @pytest.mark.parametrize("lose_answers", [False, True])

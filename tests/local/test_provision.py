@@ -45,6 +45,7 @@ def test_the_handlers_are_told_every_resource(provisioned: provision.Provisioned
         "DELIVERIES_QUEUE_URL": provisioned.queues["DeliveriesQueue"].url,
         "ORDERED_QUEUE_URL": provisioned.queues["OrderedQueue"].url,
         "DEAD_LETTERS_QUEUE_URL": provisioned.queues["DeliveriesDeadLetters"].url,
+        "ORDERED_DEAD_LETTERS_QUEUE_URL": provisioned.queues["OrderedDeadLetters"].url,
         "ARCHIVE_BUCKET": provisioned.bucket,
         "SECRETS_KEY": provisioned.secrets_key,
     }

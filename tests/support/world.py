@@ -24,7 +24,7 @@ from chalicelib.store.table import table_of
 from tests.support.fake_aws import FakeAws, FakeMessage, Faults
 from tests.support.simulation import Crash
 
-QUEUE, DEAD, ORDERED = "deliveries", "dead", "ordered.fifo"
+QUEUE, DEAD, ORDERED, ORDERED_DEAD = "deliveries", "dead", "ordered.fifo", "dead.fifo"
 TENANT = "ten"
 OK = Outcome(200, 5)
 CONFIG = Config(
@@ -34,6 +34,7 @@ CONFIG = Config(
     DEAD,
     "archive",
     ORDERED,
+    ordered_dead_letters_url=ORDERED_DEAD,
     retry_schedule=(2, 4, 8),
     keep_all=True,
     deliver_processes=1,

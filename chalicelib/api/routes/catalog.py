@@ -8,6 +8,7 @@ from typing import Any
 from chalicelib import vendors as known_vendors
 from chalicelib.api.calls import Call
 from chalicelib.api.openapi import VERSION
+from chalicelib.api.problems import KINDS, not_found, type_of
 from chalicelib.model.cloudevents import TYPES
 from chalicelib.model.fields import Field
 from chalicelib.model.metrics import METRICS
@@ -75,6 +76,24 @@ def destinations(call: Call) -> Any:
 def event_types(_call: Call) -> Any:
     """List CloudEvents types."""
     return _all({"type": each, "description": _EVENT_TYPES[each]} for each in TYPES)
+
+
+def problems(_call: Call) -> Any:
+    """List every kind of problem."""
+    return _all(_problem(slug) for slug in KINDS)
+
+
+def problem(call: Call) -> Any:
+    """Explain one kind of problem."""
+    slug = call.path["problem"]
+    if slug not in KINDS:
+        raise not_found("kind of problem")
+    return _problem(slug)
+
+
+def _problem(slug: str) -> dict[str, Any]:
+    kind = KINDS[slug]
+    return {"type": type_of(slug), **kind._asdict()}
 
 
 def health(_call: Call) -> Any:

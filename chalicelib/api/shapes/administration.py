@@ -312,6 +312,15 @@ class CatalogEventType(Shape):
     description: str
 
 
+class CatalogProblem(Shape):
+    """A kind of problem: the status that it comes with, and what to do about it."""
+
+    type: str = Field(examples=["/problems/repeated-parameter"])
+    status: int = Field(examples=[400])
+    title: str = Field(examples=["Repeated parameter"])
+    remedy: str
+
+
 class Health(Shape):
     """Whether the API answers."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from chalicelib.model.records import Event, MalformedPayloadError, Record
+from chalicelib.model.records import Event, Fact, MalformedPayloadError, Record
 from chalicelib.model.times import from_seconds
 from chalicelib.vendors import Adapter, Item, Payload
 from chalicelib.vendors.haltian.messages import FIELDS, LISTED, READERS, sensor_values
@@ -64,7 +64,8 @@ def normalize(item: Item, payload: Payload) -> Iterable[Record]:
     if records is None:
         kept = {key: value for key, value in body.items() if key not in CARRIERS}
         records = [Event(device, f"haltian.{tsm_id}", at, kept)]
-    return records
+    # A status that says "no value" is still a word of the device.
+    return records or [Fact(device, "presence", "online", at)]
 
 
 def silent_after(native_id: str) -> int:
