@@ -9,7 +9,6 @@ is what the rest of the hub calls.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import logging
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -121,10 +120,11 @@ def client(vendor: str) -> Client | None:
     """
     if vendor not in names(example=True):
         return None
-    where = f"{__name__}.{vendor}.client"
-    if importlib.util.find_spec(where) is None:
+    folder = importlib.import_module(f"{__name__}.{vendor}")
+    within = pkgutil.iter_modules(getattr(folder, "__path__", ()))
+    if "client" not in {each.name for each in within}:
         return None
-    found: Client = importlib.import_module(where).client
+    found: Client = importlib.import_module(f"{folder.__name__}.client").client
     return found
 
 
