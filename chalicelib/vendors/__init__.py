@@ -9,7 +9,6 @@ is what the rest of the hub calls.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import logging
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -117,14 +116,15 @@ def adapter(vendor: str) -> Adapter:
 def client(vendor: str) -> Client | None:
     """Return what a vendor's folder knows of its REST API: ``client`` in a module of that name, if any.
 
-    Raises ``KeyError`` for an unknown vendor.  Who only reads payloads never loads it.
+    Who only reads payloads never loads it.
     """
     if vendor not in names(example=True):
-        raise KeyError(vendor)
-    where = f"{__name__}.{vendor}.client"
-    if importlib.util.find_spec(where) is None:
         return None
-    found: Client = importlib.import_module(where).client
+    folder = importlib.import_module(f"{__name__}.{vendor}")
+    within = pkgutil.iter_modules(getattr(folder, "__path__", ()))
+    if "client" not in {each.name for each in within}:
+        return None
+    found: Client = importlib.import_module(f"{folder.__name__}.client").client
     return found
 
 
