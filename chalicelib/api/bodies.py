@@ -152,7 +152,9 @@ class MetricRule(Body):
 
 
 VendorCall = Annotated[
-    str, StringConstraints(max_length=1024, pattern=r"^(GET|PATCH|POST|PUT) /[!-~]*$")
+    str,
+    StringConstraints(max_length=1024, pattern=r"^(GET|PATCH|POST|PUT) /[!-~]*$"),
+    Field(examples=["POST /tasks"]),
 ]
 """Method and path of a call that a vendor's reference leaves out."""
 Credentials = dict[str, Annotated[str, StringConstraints(min_length=1, max_length=4096)]]
