@@ -72,12 +72,21 @@ def deliver(event: SQSEvent) -> dict[str, Any]:
     return entry.run(event.to_dict())
 
 
+@app.on_sqs_message(queue_arn=_ELSEWHERE, batch_size=1, name="sync")
+def sync(event: SQSEvent) -> dict[str, Any]:
+    """Do what is queued to be done at vendors."""
+    from chalicelib.sync import entry  # noqa: PLC0415
+
+    return entry.run(event.to_dict())
+
+
 @app.schedule(Rate(1, unit=Rate.MINUTES), name="sweep")
 def sweep(_event: CloudWatchEvent) -> dict[str, Any]:
     """Do what is due by the clock: silent devices go offline, parked deliveries and lost work come back."""
     from chalicelib.deliver import parked, recovery  # noqa: PLC0415
     from chalicelib.normalize import stalled  # noqa: PLC0415
     from chalicelib.project import silence  # noqa: PLC0415
+    from chalicelib.sync import schedule, timeouts  # noqa: PLC0415
 
     return {
         "offline": silence.sweep(),
@@ -85,4 +94,6 @@ def sweep(_event: CloudWatchEvent) -> dict[str, Any]:
         "lanes": parked.tell_ages(),
         "renormalizing": stalled.sweep(),
         "revived": recovery.sweep(),
+        "synced": schedule.sweep(),
+        "timed_out": timeouts.sweep(),
     }

@@ -40,6 +40,8 @@ class Config:
     """The sender id of text messages; without it there are none."""
     mqtt_prefix: str = ""
     """The topic below which tenants' topics are; without it nothing is published again."""
+    sync_url: str = ""
+    """The queue of what is to be done at vendors."""
     ordered_dead_letters_url: str = ""
     """The dead-letter queue of the queue that keeps order."""
     deliver_processes: int = 4
@@ -53,6 +55,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
         inbound_url=environment["INBOUND_QUEUE_URL"],
         deliveries_url=environment["DELIVERIES_QUEUE_URL"],
         ordered_url=environment["ORDERED_QUEUE_URL"],
+        sync_url=environment["SYNC_QUEUE_URL"],
         dead_letters_url=environment["DEAD_LETTERS_QUEUE_URL"],
         ordered_dead_letters_url=environment["ORDERED_DEAD_LETTERS_QUEUE_URL"],
         bucket=environment["ARCHIVE_BUCKET"],

@@ -22,13 +22,13 @@ from chalicelib import archive, queues
 from chalicelib.aws import Hub
 from chalicelib.deliver.courier import Courier, Hands
 from chalicelib.deliver.entry import deliver
-from chalicelib.deliver.http import Outcome
-from chalicelib.destinations import Request
 from chalicelib.dispatch import entry as dispatch
 from chalicelib.model.envelope import Envelope, arrived
+from chalicelib.model.requests import Request
 from chalicelib.model.shapes import LEARNING
 from chalicelib.model.state import State
 from chalicelib.normalize import entry as normalize
+from chalicelib.outbound.http import Outcome
 from chalicelib.project import entry as project
 from chalicelib.reading import read
 from chalicelib.store import (

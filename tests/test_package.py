@@ -34,6 +34,7 @@ FUNCTIONS = {
     "Project": "ProjectRole",
     "Dispatch": "DispatchRole",
     "Deliver": "DeliverRole",
+    "Sync": "SyncRole",
     "Sweep": "SweepRole",
 }
 IN_THE_RUNTIME = (
@@ -265,6 +266,7 @@ def test_the_template_and_the_hub_take_the_same_topics(
         "DEAD_LETTERS_QUEUE_URL",
         "ARCHIVE_BUCKET",
         "ORDERED_QUEUE_URL",
+        "SYNC_QUEUE_URL",
         "ORDERED_DEAD_LETTERS_QUEUE_URL",
         "SECRETS_KEY",
     )
@@ -285,13 +287,18 @@ def test_only_who_must_may_write(resources: dict[str, Any]) -> None:
         for action in [actions] if isinstance(actions, str) else actions:
             writers.setdefault(action, set()).add(role)
     assert writers["dynamodb:PutItem"] == {*FUNCTIONS.values()} - {"DispatchRole"}
-    assert writers["s3:PutObject"] == {"ApiHandlerRole", "NormalizeRole", "DeliverRole"}
+    assert writers["s3:PutObject"] == {
+        "ApiHandlerRole",
+        "NormalizeRole",
+        "DeliverRole",
+        "SyncRole",
+    }
     assert writers["s3:ListBucket"] == {"ApiHandlerRole", "NormalizeRole"}
-    assert writers["sqs:ReceiveMessage"] == {"NormalizeRole", "DeliverRole"}
+    assert writers["sqs:ReceiveMessage"] == {"NormalizeRole", "DeliverRole", "SyncRole"}
     assert writers["dynamodb:GetRecords"] == {"ProjectRole", "DispatchRole"}
     assert "dynamodb:Scan" not in writers
-    for action in ("kms:Decrypt", "kms:GenerateDataKey"):
-        assert writers[action] == {"ApiHandlerRole", "DeliverRole"}
+    assert writers["kms:GenerateDataKey"] == {"ApiHandlerRole", "DeliverRole"}
+    assert writers["kms:Decrypt"] == {"ApiHandlerRole", "DeliverRole", "SyncRole"}
 
 
 @pytest.mark.parametrize(
@@ -343,6 +350,8 @@ def test_table_queues_and_bucket_are_defined_once(resources: dict[str, Any]) -> 
         "OrderedDeadLetters",
         "OrderedQueue",
         "StreamFailures",
+        "SyncDeadLetters",
+        "SyncQueue",
     ]
 
 
@@ -380,6 +389,7 @@ def test_functions_are_told_what_the_configuration_reads(template: dict[str, Any
         bucket="ArchiveBucket",
         account="AWS::AccountId",
         ordered_url="OrderedQueue",
+        sync_url="SyncQueue",
         ordered_dead_letters_url="OrderedDeadLetters",
         secrets_key="SecretsKey",
     )
@@ -411,6 +421,7 @@ def test_the_template_takes_every_retry_schedule_that_the_hub_takes(
         ("Normalize", "InboundQueue", "InboundDeadLetters"),
         ("Deliver", "DeliveriesQueue", "DeliveriesDeadLetters"),
         ("Deliver", "OrderedQueue", "OrderedDeadLetters"),
+        ("Sync", "SyncQueue", "SyncDeadLetters"),
     ],
 )
 def test_a_message_fails_one_by_one_and_ends_in_its_dead_letters(
@@ -459,7 +470,11 @@ def test_stream_records_are_given_up_while_the_stream_still_has_them(
     ("function", "passed", "removed"),
     [
         ("Project", keys.SAID, (keys.SEGMENT, keys.FACTS, keys.SIGNAL)),
-        ("Dispatch", (keys.SEGMENT, keys.EVENT, keys.MEDIA, keys.ALERT, keys.DEVICE), ()),
+        (
+            "Dispatch",
+            (keys.SEGMENT, keys.EVENT, keys.MEDIA, keys.ALERT, keys.COMMAND, keys.DEVICE),
+            (),
+        ),
     ],
 )
 def test_the_stream_tells_each_stage_of_its_own_items(
@@ -470,7 +485,17 @@ def test_the_stream_tells_each_stage_of_its_own_items(
 ) -> None:
     criteria = event_source(resources, function)["FilterCriteria"]["Filters"]
     matches = filters.compiled([json.loads(each["Pattern"]) for each in criteria])
-    kinds = (*keys.SAID, keys.ALERT, keys.DEVICE, keys.STATE, "DEVICES", "ALERT", "R#1h#", "Q#")
+    kinds = (
+        *keys.SAID,
+        keys.ALERT,
+        keys.COMMAND,
+        keys.DEVICE,
+        keys.STATE,
+        "DEVICES",
+        "ALERT",
+        "R#1h#",
+        "Q#",
+    )
     for kind in kinds:
         sort_key = kind + "2026" if kind.endswith("#") else kind
         for name in ("INSERT", "MODIFY", "REMOVE"):
@@ -531,6 +556,7 @@ def test_every_function_and_every_dead_letter_has_an_alarm(resources: dict[str, 
         "InboundDeadLetters",
         "DeliveriesDeadLetters",
         "OrderedDeadLetters",
+        "SyncDeadLetters",
         "StreamFailures",
     ):
         name = json.dumps({"Fn::GetAtt": [queue, "QueueName"]})

@@ -116,6 +116,16 @@ class DevicePatch(Body):
     expected_interval_seconds: Annotated[float, Field(gt=0, le=1e9)] | None = None
 
 
+class CommandBody(Body):
+    """A command for a device; what the payload may hold depends on the vendor."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "1500", "payload": {"reportInterval": 3600}}]}
+    )
+    name: Text
+    payload: Any = None
+
+
 # --- connections -----------------------------------------------------------------------------------
 
 
@@ -144,6 +154,15 @@ class MetricRule(Body):
         return self
 
 
+VendorCall = Annotated[
+    str,
+    StringConstraints(max_length=1024, pattern=r"^(GET|PATCH|POST|PUT) /[!-~]*$"),
+    Field(examples=["POST /tasks"]),
+]
+"""Method and path of a call that a vendor's reference leaves out."""
+Credentials = dict[str, Annotated[str, StringConstraints(min_length=1, max_length=4096)]]
+
+
 class Settings(Body):
     """What the hub is told of a vendor account."""
 
@@ -159,6 +178,7 @@ class Settings(Body):
         Field(json_schema_extra={"pattern": f"^{_HTTP_URL}$"}),
     ] = Field(default_factory=str)
     device_types: dict[str, Any] = Field(default_factory=dict)
+    calls: dict[str, VendorCall] = Field(default_factory=dict)
 
 
 class ConnectionBody(Body):
@@ -172,13 +192,15 @@ class ConnectionBody(Body):
     vendor: Text
     name: Text
     settings: Settings = Field(default_factory=Settings)
+    credentials: Credentials = Field(default_factory=dict)
 
 
 class ConnectionPatch(Body):
-    """What changes of a connection; ``settings`` are replaced as a whole."""
+    """What changes of a connection; ``settings`` and ``credentials`` are replaced as a whole."""
 
     name: Text = Field(default_factory=str)
     settings: Settings = Field(default_factory=Settings)
+    credentials: Credentials = Field(default_factory=dict)
 
 
 class Rotation(Body):

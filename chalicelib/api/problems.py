@@ -54,6 +54,9 @@ KINDS: Mapping[str, Kind] = {
         422, "Idempotency-Key reused", "Send a new key with a new call."
     ),
     "too-many-requests": Kind(429, "Too many requests", "Send it again after Retry-After."),
+    "command-not-supported": Kind(
+        422, "Command not supported", "See GET /v1/catalog/vendors for what the vendor takes."
+    ),
     "internal-error": Kind(500, "Internal error", "Try again; report it if it stays."),
 }
 

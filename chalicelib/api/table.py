@@ -9,6 +9,7 @@ _DEVICE = "/v1/devices/{device_id}"
 _ALERT = "/v1/alerts/{alert_id}"
 _CONNECTION = "/v1/connections/{connection_id}"
 _INTEGRATION = "/v1/integrations/{integration_id}"
+_COMMAND = "/v1/commands/{command_id}"
 _KEY = "/v1/api-keys/{key_id}"
 _QUARANTINE = "/v1/quarantine/{quarantine_id}"
 
@@ -77,6 +78,22 @@ ROUTES: tuple[Route, ...] = (
         "POST", f"{_ALERT}/clear", "write", "alerts.clear", "Clear an alert",
         body="Note", body_optional=True, returns="records.Alert",
     ),
+    # --- commands
+    Route(
+        "POST", f"{_DEVICE}/commands", "write", "commands.order", "Send a command to a device",
+        body="CommandBody", status=202, returns="records.Command", conflicts=True,
+        creates="cmd",
+    ),
+    Route(
+        "GET", f"{_DEVICE}/commands", "read", "commands.of_device", "List commands of a device",
+        query=p.PAGED, returns="records.Command", listed=True,
+    ),
+    Route("GET", _COMMAND, "read", "commands.read", "Read a command", returns="records.Command"),
+    Route(
+        "POST", f"{_COMMAND}/cancel", "write", "commands.cancel",
+        "Cancel a command that was not sent yet",
+        body="Nothing", body_optional=True, returns="records.Command", conflicts=True,
+    ),
     # --- connections
     Route(
         "POST", "/v1/connections", "admin", "connections.create", "Create a connection",
@@ -118,6 +135,20 @@ ROUTES: tuple[Route, ...] = (
         "GET", f"{_CONNECTION}/renormalize/{{renormalization_id}}", "admin",
         "renormalizations.read", "Follow a renormalization",
         returns="administration.Renormalization",
+    ),
+    Route(
+        "POST", f"{_CONNECTION}/sync", "admin", "syncs.begin",
+        "Fetch the vendor's inventory and what was missed",
+        body="Nothing", body_optional=True, status=202, returns="administration.Accepted",
+        conflicts=True,
+    ),
+    Route(
+        "GET", f"{_CONNECTION}/sync", "admin", "syncs.list_syncs", "List a connection's syncs",
+        query=p.PAGED, returns="administration.Sync", listed=True,
+    ),
+    Route(
+        "GET", f"{_CONNECTION}/sync/{{sync_id}}", "admin", "syncs.read", "Follow a sync",
+        returns="administration.Sync",
     ),
     Route(
         "GET", f"{_CONNECTION}/health", "read", "health.read",

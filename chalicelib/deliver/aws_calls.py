@@ -14,9 +14,9 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.aws import Credentials
-from chalicelib.deliver.http import Outcome
 from chalicelib.destinations import AwsCall
 from chalicelib.model import arns
+from chalicelib.outbound.http import Outcome
 
 if TYPE_CHECKING:
     from chalicelib.aws import Hub

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from chalicelib import destinations, outbox
 from chalicelib.deliver import breaker, dead_letters, recovery, retries
 from chalicelib.deliver.gathering import Gathering, Linger
-from chalicelib.deliver.http import EXCERPT_LIMIT, Outcome, Send, Sender
 from chalicelib.deliver.in_order import InOrder
 from chalicelib.deliver.messenger import Messenger
 from chalicelib.deliver.retries import Random
@@ -27,6 +26,7 @@ from chalicelib.deliver.standing import Standings
 from chalicelib.deliver.tally import Tally
 from chalicelib.model.cloudevents import CloudEvent
 from chalicelib.model.times import to_rfc3339
+from chalicelib.outbound.http import EXCERPT_LIMIT, Outcome, Send, Sender
 from chalicelib.outbox import History
 from chalicelib.security import new_id
 from chalicelib.store import deliveries, standings

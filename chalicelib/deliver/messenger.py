@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib import destinations
 from chalicelib.deliver import signing
-from chalicelib.deliver.http import EXCERPT_LIMIT, Limits, Outcome, Send
 from chalicelib.deliver.rendering import rendered
 from chalicelib.deliver.tokens import TokenError, Tokens
-from chalicelib.destinations import AwsCall, Request
+from chalicelib.destinations import AwsCall
 from chalicelib.model.arns import external_id
 from chalicelib.model.cloudevents import CloudEvent, identity
+from chalicelib.model.fields import MASK, secrets_of
+from chalicelib.model.requests import Request
+from chalicelib.outbound.http import EXCERPT_LIMIT, Limits, Outcome, Send
 from chalicelib.store.integrations import Integration
 from chalicelib.store.table import table_of
 
@@ -29,7 +31,6 @@ _UNAUTHORIZED = 401
 _FRESH = 60_000
 """Milliseconds for which a device's name and location stand in texts."""
 _MOST = 5000
-_MASK = "********"
 _SHORTEST_SECRET = 4
 """Characters from which on a secret is looked for in what is shown: shorter ones are everywhere."""
 
@@ -136,11 +137,11 @@ class Messenger:
 def _redacted(integration: Integration, text: str) -> str:
     """Return a text without what the config keeps secret: bodies and URLs may hold it, as headers do."""
     fields = destinations.destination(integration.kind).fields
-    secrets = destinations.secrets_of(fields, integration.config)
+    secrets = secrets_of(fields, integration.config)
     for each in sorted(secrets, key=len, reverse=True):
         if len(each) >= _SHORTEST_SECRET:
             for form in (each, json.dumps(each)[1:-1], json.dumps(each, ensure_ascii=False)[1:-1]):
-                text = text.replace(form, _MASK)
+                text = text.replace(form, MASK)
     return text
 
 

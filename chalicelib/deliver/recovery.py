@@ -84,7 +84,7 @@ def sweep(hub: aws.Hub | None = None) -> int:
     """Name every job again whose message must be lost; return how many."""
     table = table_of(hub or aws.hub())
     found = 0
-    for job in jobs.due(table, table.hub.now()):
+    for job in jobs.due(table, table.hub.now(), _KINDS):
         # Written first: the slice may be done before we could, and its own writing must not fail over ours.
         stored = _save(table, job, wake=_PATIENCE)
         if stored is not None:

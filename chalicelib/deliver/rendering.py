@@ -7,8 +7,9 @@ from typing import Any
 
 from chalicelib import destinations
 from chalicelib.config import Config
-from chalicelib.destinations import AwsCall, Destination, Form, Request
+from chalicelib.destinations import AwsCall, Destination, Form
 from chalicelib.model.cloudevents import CloudEvent
+from chalicelib.model.requests import Request
 from chalicelib.store.integrations import Integration
 
 

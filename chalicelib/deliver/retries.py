@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
 from typing import Protocol
 
-from chalicelib.deliver.http import Outcome
+from chalicelib.outbound.http import Outcome
 
 GONE = 410
 _TOO_MANY = 429

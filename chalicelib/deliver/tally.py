@@ -7,9 +7,9 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from chalicelib import telemetry
-from chalicelib.deliver.http import Outcome
 from chalicelib.model.cloudevents import CloudEvent
 from chalicelib.model.times import from_rfc3339
+from chalicelib.outbound.http import Outcome
 from chalicelib.store.deliveries import Delivery
 
 _Group = tuple[str, str]

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from threading import Lock
 from urllib.parse import quote_plus, urlencode
 
-from chalicelib.deliver.http import Send
-from chalicelib.destinations import Grant, Request
 from chalicelib.model.certificates import Certificate
+from chalicelib.model.requests import Grant, Request
+from chalicelib.outbound.http import Send
 
 _EARLY = 30_000
 """Milliseconds before its end from which a token is not used any more."""

@@ -11,53 +11,15 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Protocol
 
-from chalicelib.model import addresses, arns
-from chalicelib.model.certificates import Certificate
+from chalicelib.model import arns
 from chalicelib.model.cloudevents import CloudEvent
-
-Problem = tuple[str, str]
-"""A JSON pointer within the config (``""`` is the config itself) and what is wrong there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One member of a destination's config.  A ``sensitive`` one is masked wherever it is shown."""
-
-    name: str
-    description: str
-    required: bool = False
-    sensitive: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """OAuth 2.0 client credentials: whoever sends first asks for a token there."""
-
-    token_url: str
-    client_id: str
-    client_secret: str = field(repr=False)
-    scope: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """An HTTP request to be sent, without the headers that signing and a grant add."""
-
-    method: str
-    url: str
-    headers: Mapping[str, str]
-    body: bytes
-    grant: Grant | None = None
-    certificate: Certificate | None = None
-    """Whom the hub is to the endpoint, where that asks."""
-    within: float | None = None
-    """Seconds for the whole exchange, where less than usual are left."""
+from chalicelib.model.fields import Field, Problem, pointer
+from chalicelib.model.requests import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,23 +111,6 @@ def check_role(config: Mapping[str, Any], private_targets: str) -> list[Problem]
     return [] if detail is None else [(f"/{ROLE.name}", detail)]
 
 
-def check_url(config: Mapping[str, Any], name: str, private_targets: str) -> list[Problem]:
-    """Say what is wrong with a URL of a config, if it is there."""
-    url = config.get(name)
-    if url is None:
-        return []
-    detail = addresses.problem(url, private_targets) if isinstance(url, str) else "must be a text"
-    return [] if detail is None else [(f"/{name}", detail)]
-
-
-def check_text(config: Mapping[str, Any], name: str, pattern: str, what: str) -> list[Problem]:
-    """Say what is wrong with a text of a config that must fit a pattern, if it is there."""
-    value = config.get(name)
-    if value is None or (isinstance(value, str) and re.fullmatch(pattern, value, re.ASCII)):
-        return []
-    return [(f"/{name}", f"must be {what}")]
-
-
 def as_json(value: Any) -> bytes:
     """Return a value as the JSON of a request's body."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -199,18 +144,6 @@ def most(kind: str) -> Most | None:
     return destination(kind).batches if kind in names() else None
 
 
-def declared(fields: Iterable[Field], config: Mapping[str, Any]) -> list[Problem]:
-    """Say which members of a config nobody declared and which required ones are missing."""
-    known = {field.name: field for field in fields}
-    found = [(f"/{pointer(name)}", "unknown field") for name in config if name not in known]
-    found += [
-        (f"/{name}", "is required")
-        for name, field in known.items()
-        if field.required and config.get(name) is None
-    ]
-    return found
-
-
 def targets(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield every URL that a config names, with its JSON pointer: ``url`` and ``*_url`` at any depth."""
     for name, value in config.items():
@@ -219,33 +152,3 @@ def targets(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 yield f"/{pointer(name)}{inner}", url
         elif isinstance(value, str) and (name == "url" or name.endswith("_url")):
             yield f"/{pointer(name)}", value
-
-
-def masked(fields: Iterable[Field], config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config as it may be shown: the values of sensitive fields replaced."""
-    secret = {field.name for field in fields if field.sensitive}
-    return {name: _mask(value) if name in secret else value for name, value in config.items()}
-
-
-def pointer(name: str) -> str:
-    """Escape a member's name for a JSON pointer."""
-    return name.replace("~", "~0").replace("/", "~1")
-
-
-def _mask(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return dict.fromkeys(value, "********")
-    return None if value is None else "********"
-
-
-def secrets_of(fields: Iterable[Field], config: Mapping[str, Any]) -> set[str]:
-    """Return the texts of a config that nothing may show."""
-    return {text for each in fields if each.sensitive for text in _texts(config.get(each.name))}
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        for each in value.values():
-            yield from _texts(each)
-    elif isinstance(value, str) and value:
-        yield value

@@ -1,5 +1,7 @@
 """A batch of the table's stream: each change to the integrations that asked for it, in order.
 
+A new command goes to whoever sends it, too.
+
 Nothing is written here.  A batch that fails is tried again whole from the first change that failed; its
 events have the same ids then, and consumers know them by those.
 """
@@ -9,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chalicelib import aws, outbox, telemetry
+from chalicelib import aws, errands, outbox, telemetry
 from chalicelib.dispatch.subscriptions import Subscriptions, subscriptions_of
 from chalicelib.model.cloudevents import CloudEvent
-from chalicelib.store import keys
+from chalicelib.model.commands import Command
+from chalicelib.store import commands, keys
 from chalicelib.store.changes import changes
 from chalicelib.store.table import unmarshal
 
@@ -22,9 +25,11 @@ def run(event: dict[str, Any], hub: aws.Hub | None = None) -> dict[str, Any]:
     the_hub = hub or aws.hub()
     known = subscriptions_of(the_hub)
     tenants: dict[str, list[CloudEvent]] = {}
+    ordered: list[tuple[str, Command]] = []
     failed: str | None = None
     for record in event["Records"]:
         try:
+            ordered += _ordered(record)
             for tenant, change in _changes(record, known):
                 tenants.setdefault(tenant, []).append(change)
         except Exception:  # noqa: BLE001 - what stands before this change must not wait for it
@@ -32,11 +37,22 @@ def run(event: dict[str, Any], hub: aws.Hub | None = None) -> dict[str, Any]:
             telemetry.logger().exception("dispatch.failed", extra={"keys": _keys_of(record)})
             break
     try:
+        errands.send_commands(the_hub, ordered)
         _enqueue(the_hub, known, tenants)
     except Exception:  # noqa: BLE001 - the mapping tries the whole again
         telemetry.logger().exception("dispatch.enqueue_failed")
         failed = event["Records"][0]["dynamodb"]["SequenceNumber"]
     return {"batchItemFailures": [{"itemIdentifier": failed}] if failed is not None else []}
+
+
+def _ordered(record: Mapping[str, Any]) -> list[tuple[str, Command]]:
+    """Return the command, with its tenant, that a record newly orders."""
+    image = record["dynamodb"]
+    new_command = image["Keys"]["sk"]["S"].startswith(keys.COMMAND) and not image.get("OldImage")
+    where = image["Keys"]["pk"]["S"]
+    if not new_command or "NewImage" not in image or not keys.is_device(where):
+        return []
+    return [(keys.tenant_of(where), commands.command_of(unmarshal(image["NewImage"])))]
 
 
 def _changes(record: Mapping[str, Any], known: Subscriptions) -> list[tuple[str, CloudEvent]]:

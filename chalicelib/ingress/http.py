@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from chalice.app import Response
 
-from chalicelib import archive, aws, queues, telemetry
+from chalicelib import aws, inbound, telemetry
 from chalicelib.ingress.authentication import authentic
 from chalicelib.model.decode import BODY_LIMIT, TooLargeError, gunzip
 from chalicelib.model.envelope import arrived
@@ -22,8 +22,6 @@ from chalicelib.store.table import table_of
 
 if TYPE_CHECKING:
     from chalice.app import Request
-
-_ENVELOPE_LIMIT = queues.MESSAGE_LIMIT - 1024
 
 
 class RefusedError(Exception):
@@ -76,11 +74,7 @@ def _accept(request: Request, hub: aws.Hub) -> str:
     body = _body(request, headers.get("content-encoding", ""))
     vendor_topic = unquote(topic).strip("/")
     envelope = arrived(connection.id, hub.now(), body, vendor_topic, query if not body else None)
-    text = envelope.to_json()
-    if len(text) > _ENVELOPE_LIMIT:
-        pointer = archive.park(hub, envelope.receipt_id, body)
-        text = envelope.pointing(pointer).to_json()
-    queues.send(hub, hub.config.inbound_url, [queues.Message(text)])
+    inbound.put(hub, envelope)
     telemetry.plain("payload.accepted", receipt_id=envelope.receipt_id, vendor=connection.vendor)
     return envelope.receipt_id
 

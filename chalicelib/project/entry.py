@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from chalicelib import aws, telemetry
+from chalicelib import aws, telemetry, vendors
 from chalicelib.model.assembly import Assembly
 from chalicelib.model.state import Heard, State, Withdrawn
 from chalicelib.model.times import hour_of
-from chalicelib.project import rollups
+from chalicelib.project import replies, rollups
 from chalicelib.project.fold import fold
 from chalicelib.store import alerts, keys, profiles, said
 from chalicelib.store.table import ConflictError, Plain, Table, table_of, unmarshal
@@ -113,6 +113,9 @@ def _device(table: Table, pk: str, changes: list[_Change], allowance: rollups.Al
     state = fold(table, tenant, device_id, heard, gone, touched) if heard or gone else State()
     for key, at in conditions.items():
         alerts.refold(table, tenant, device_id, key, at)
+    for change in changes:
+        if change.old is None and change.new and change.new["sk"].startswith(keys.EVENT):
+            replies.hear(table, tenant, change.new)
     if allowance.work > 0 and state.stale.due(device_id, table.hub.now()):
         _roll_up(table, tenant, device_id, allowance)
 
@@ -149,6 +152,9 @@ def _heard(item: Plain) -> Heard | None:
         segment = said.segment_of(item)
         moments = {p.at for p in segment.points}
         moments |= {f.at for f in segment.facts if (f.path, f.value) != ("presence", "offline")}
+        vendor = segment.device_id.split(":", 1)[0]
+        if segment.kind in vendors.adapter(vendor).described:
+            moments = set()  # a list that names a device is no sign of its life
         return Heard(
             tuple(moments),
             *where,

@@ -20,7 +20,16 @@ from chalicelib.model.digests import digest
 from chalicelib.model.state import Device
 from chalicelib.model.times import from_rfc3339, to_rfc3339
 from chalicelib.model.views import event_json, measurement_json, media_json
-from chalicelib.store import alerts, devices, integrations, keys, profiles, said, standings
+from chalicelib.store import (
+    alerts,
+    commands,
+    devices,
+    integrations,
+    keys,
+    profiles,
+    said,
+    standings,
+)
 from chalicelib.store.said import Provenance
 from chalicelib.store.table import VERSION
 
@@ -162,6 +171,18 @@ def _of_device(kind: str, device: Device, version: int, at: int) -> CloudEvent:
     return about_device(kind, identity, device.id, device.connection_id, at=at, data=shown)
 
 
+def _command(old: Item | None, new: Item) -> Iterator[CloudEvent]:
+    now = commands.command_of(new)
+    shown = now.as_json()
+    if old is not None and commands.command_of(old).as_json() == shown:
+        return
+    identity = digest("command.updated", now.id, now.version)
+    at = now.updated_at
+    yield about_device(
+        "command.updated", identity, now.device_id, now.connection_id, at=at, data=shown
+    )
+
+
 def _standing(old: Item | None, new: Item) -> Iterator[CloudEvent]:
     before = standings.condition_of(old) if old is not None else standings.WELL
     now = standings.condition_of(new)
@@ -196,6 +217,7 @@ _KINDS: tuple[tuple[str, Callable[[Item | None, Item], Iterator[CloudEvent]]], .
     (keys.EVENT, _event),
     (keys.MEDIA, _media),
     (keys.ALERT, _alert),
+    (keys.COMMAND, _command),
     (keys.STANDING, _standing),
     (keys.INTEGRATION, _integration),
 )

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from chalicelib.model.times import to_rfc3339
-from chalicelib.store import keys
+from chalicelib.store import keys, sealing
 from chalicelib.store.listing import Page, within
 from chalicelib.store.table import VERSION, Key, Plain, Table, pack, unpack
 
@@ -31,6 +31,8 @@ class Connection:
     settings: Mapping[str, Any] = field(default_factory=dict)
     secrets: tuple[tuple[str, int | None], ...] = ()
     deleted_at: int | None = None
+    sealed: bytes | None = field(default=None, repr=False)
+    """What the hub shows the vendor to be let in, as it is stored; see :func:`credentials`."""
     version: int = 0
 
 
@@ -76,6 +78,8 @@ def save(table: Table, connection: Connection) -> None:
             }
         ),
     }
+    if connection.sealed is not None:
+        item["z"] = connection.sealed
     if connection.deleted_at is None:
         item["g1pk"] = keys.listing(connection.tenant, "CONNECTION")
         item["g1sk"] = f"{to_rfc3339(connection.created_at)}#{connection.id}"
@@ -104,13 +108,34 @@ def connection_of(item: Mapping[str, Any]) -> Connection:
         settings=body["settings"],
         secrets=tuple((hashed, until) for hashed, until in body["secrets"]),
         deleted_at=body["deleted_at"],
+        sealed=item.get("z"),
         version=int(item[VERSION]),
     )
 
 
+def credentials(table: Table, connection: Connection) -> dict[str, Any]:
+    """Return what the hub shows the vendor to be let in; empty where it was told nothing."""
+    if connection.sealed is None:
+        return {}
+    opened: dict[str, Any] = sealing.unseal(table, _owner(connection), connection.sealed)
+    return opened
+
+
+def entrusted(table: Table, connection: Connection, credentials: Mapping[str, Any]) -> Connection:
+    """Return the connection with other credentials, or with none."""
+    if not credentials:
+        return replace(connection, sealed=None)
+    sealed = sealing.seal(table, _owner(connection), dict(credentials))
+    return replace(connection, sealed=sealed)
+
+
 def deleted(connection: Connection, now: int) -> Connection:
     """Return the connection as deleted: unlisted, refusing payloads, its queued ones still processed."""
-    return replace(connection, deleted_at=now, secrets=())
+    return replace(connection, deleted_at=now, secrets=(), sealed=None)
+
+
+def _owner(connection: Connection) -> tuple[str, str, str]:
+    return "connection", connection.tenant, connection.id
 
 
 def _key(identity: str) -> Key:

@@ -11,7 +11,7 @@ otherwise, can fail, and go through the inbound queue.  What is left in common i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,7 +30,7 @@ _JOBS = "JOBS"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One piece of work, for what it belongs to (its ``owner``, an integration).  Moments in milliseconds."""
+    """One piece of work, for its ``owner`` (an integration or a connection).  Moments in milliseconds."""
 
     id: str
     tenant: str
@@ -75,12 +75,12 @@ def jobs(table: Table, tenant: str, owner: str, *, limit: int, after: Plain | No
     )
 
 
-def due(table: Table, now: int) -> Iterator[Job]:
-    """Yield every running job whose message must be lost."""
+def due(table: Table, now: int, kinds: Collection[str]) -> Iterator[Job]:
+    """Yield every running job of some kinds whose message must be lost."""
     for item in table.walk(_JOBS, "0", to_rfc3339(now), index="by_state"):
         found = table.get(Key(item["pk"], item["sk"]))
         job = job_of(found) if found else None
-        if job is not None and job.state == RUNNING:
+        if job is not None and job.state == RUNNING and job.kind in kinds:
             yield job
 
 

@@ -8,6 +8,7 @@ from chalicelib.store.table import Key
 
 SEGMENT, FACTS, EVENT, MEDIA, SIGNAL, ALERT = "M#", "F#", "E#", "E!#", "S#", "A#"
 DEVICE, STATE = "DEVICE", "STATE"
+COMMAND = "C#"
 ROLLUP = "R#1h#"
 PROFILE, HOUR, KINDS = "P#", "H#", "ALERTS"
 STANDING, INTEGRATION, LINE = "STANDING", "int_", "O#"
@@ -80,6 +81,16 @@ def signal(tenant: str, device_id: str, key: str, at: int, name: str) -> Key:
 def alert(tenant: str, device_id: str, key: str, raised_at: int) -> Key:
     """One alert."""
     return Key(device_pk(tenant, device_id), f"{ALERT}{condition(key)}#{to_rfc3339(raised_at)}")
+
+
+def command(tenant: str, device_id: str, at: int, identity: str) -> Key:
+    """One command."""
+    return Key(device_pk(tenant, device_id), f"{COMMAND}{to_rfc3339(at)}#{identity}")
+
+
+def command_pointer(tenant: str, identity: str) -> Key:
+    """Where a command is found by its id."""
+    return Key(f"T#{tenant}#ID#{identity}", "COMMAND")
 
 
 def condition(key: str) -> str:

@@ -1,8 +1,9 @@
 """Vendors: all that the hub knows of each, one folder a vendor, found by being there.
 
-A folder is a package that defines ``adapter``.  Its name is the vendor's name in URLs, device ids and
-metrics.  An adapter is a value of three pure functions and a number; it never sees a clock, a network
-or an environment.  :func:`normalize` runs one over a payload and is what the rest of the hub calls.
+A folder is a package that defines ``adapter``, and may hold a module ``client``.  Its name is the
+vendor's name in URLs, device ids and metrics.  An adapter is a value of three pure functions and a
+number; it never sees a clock, a network or an environment.  :func:`normalize` runs one over a payload and
+is what the rest of the hub calls.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.model.decode import DEPTH, TOO_DEEP, is_deep
 from chalicelib.model.records import MalformedPayloadError, Record, Rejected
+
+if TYPE_CHECKING:
+    from chalicelib.model.clients import Client
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +69,8 @@ class Adapter:
     items, ``normalize`` turns one into records; both may raise ``MalformedPayloadError``.
     ``silent_after`` says after how many seconds without a word a device (by native id) counts as offline.
     ``kinds`` are the message kinds it models; an item of another kind is counted as unknown
-    (``None``: it models whatever it finds).
+    (``None``: it models whatever it finds).  ``described`` are those that say what a device is, but not that
+    it was heard of.
     """
 
     version: int
@@ -73,6 +78,7 @@ class Adapter:
     normalize: Callable[[Item, Payload], Iterable[Record]]
     silent_after: Callable[[str], int]
     kinds: frozenset[str] | None = None
+    described: frozenset[str] = frozenset()
 
     def models(self, kind: str) -> bool:
         """Say whether items of a kind become more than an event of an unlisted type."""
@@ -103,6 +109,22 @@ def adapter(vendor: str) -> Adapter:
     found = importlib.import_module(f"{__name__}.{vendor}").adapter
     if not isinstance(found, Adapter):
         raise TypeError(f"{vendor}: adapter is not an Adapter")
+    return found
+
+
+@cache
+def client(vendor: str) -> Client | None:
+    """Return what a vendor's folder knows of its REST API: ``client`` in a module of that name, if any.
+
+    Who only reads payloads never loads it.
+    """
+    if vendor not in names(example=True):
+        return None
+    folder = importlib.import_module(f"{__name__}.{vendor}")
+    within = pkgutil.iter_modules(getattr(folder, "__path__", ()))
+    if "client" not in {each.name for each in within}:
+        return None
+    found: Client = importlib.import_module(f"{folder.__name__}.client").client
     return found
 
 

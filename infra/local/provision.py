@@ -62,6 +62,7 @@ class Provisioned:
             "INBOUND_QUEUE_URL": self.queues["InboundQueue"].url,
             "DELIVERIES_QUEUE_URL": self.queues["DeliveriesQueue"].url,
             "ORDERED_QUEUE_URL": self.queues["OrderedQueue"].url,
+            "SYNC_QUEUE_URL": self.queues["SyncQueue"].url,
             "DEAD_LETTERS_QUEUE_URL": self.queues["DeliveriesDeadLetters"].url,
             "ORDERED_DEAD_LETTERS_QUEUE_URL": self.queues["OrderedDeadLetters"].url,
             "ARCHIVE_BUCKET": self.bucket,

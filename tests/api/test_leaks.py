@@ -18,8 +18,8 @@ from chalicelib.aws import Hub
 from chalicelib.config import Config
 from chalicelib.deliver.courier import Courier, Hands
 from chalicelib.deliver.entry import deliver
-from chalicelib.deliver.http import Sender
 from chalicelib.ingress.http import receive
+from chalicelib.outbound.http import Sender
 from chalicelib.security import hashed
 from chalicelib.store import integrations
 from chalicelib.store.table import table_of

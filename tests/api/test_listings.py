@@ -19,7 +19,7 @@ from chalicelib.api.routing import Route
 from chalicelib.api.table import ROUTES
 from chalicelib.model.times import to_rfc3339
 from chalicelib.security import new_id
-from chalicelib.store import deliveries, jobs, renormalizations
+from chalicelib.store import deliveries, jobs, renormalizations, syncs
 from chalicelib.store.jobs import Job
 from chalicelib.store.renormalizations import Renormalization
 from chalicelib.store.table import table_of
@@ -134,6 +134,22 @@ def recovery(tenant: Any, number: int) -> None:
     jobs.save(table_of(tenant.hub), Job(new_id("job"), *where, tenant.clock.now, {"since": 0}))
 
 
+def command(tenant: Any, number: int) -> None:
+    if not number:
+        tenant.measured("a", tenant.clock.now, 1)
+        account = f"/v1/connections/{tenant.connection()}"
+        tenant.patch(account, {"credentials": {"api_key": "some key"}})
+    tenant.clock.forward(number % 2)
+    tenant.post("/v1/devices/relayr:a/commands", {"name": f"n{number}"})
+
+
+def sync(tenant: Any, number: int) -> None:
+    tenant.clock.forward(number % 2)
+    where = tenant.id, one_of(tenant, "connections"), syncs.KIND
+    request = {"from": 0, "to": number}
+    jobs.save(table_of(tenant.hub), Job(new_id("job"), *where, tenant.clock.now, request))
+
+
 def at(path: str) -> Callable[[Any], str]:
     return lambda _: path
 
@@ -202,6 +218,8 @@ LISTINGS: dict[str, Listing] = {
         quarantined, at("/v1/quarantine"), {"receipt": "r", "connection": "c", **EVER}, at="at"
     ),
     "/v1/api-keys": Listing(api_key, at("/v1/api-keys")),
+    "/v1/devices/{device_id}/commands": Listing(command, at("/v1/devices/relayr:a/commands")),
+    "/v1/connections/{connection_id}/sync": Listing(sync, below("connections", "sync")),
     "/v1/audit": Listing(api_key, at("/v1/audit"), EVER, at="at"),
     "/v1/devices/{device_id}/measurements/aggregate": Listing(
         measurement,

@@ -48,6 +48,7 @@ BODIES: dict[str, Any] = {
     "Nothing": {},
     "KeyBody": {"name": "x", "scopes": ["read"]},
     "TenantBody": {"name": "x"},
+    "CommandBody": {"name": "x"},
 }
 """A body that each model takes."""
 FILTERS = {
@@ -67,7 +68,11 @@ HARMLESS = {
 """Parameters that name nothing of anybody's."""
 OWN = {"keys.list_keys": 1, "audit.list_entries": 1}
 """What a new tenant finds in a listing: its first key, and its beginning."""
-SHORT = {"events.media_of_device", "renormalizations.list_renormalizations"}
+SHORT = {
+    "events.media_of_device",
+    "renormalizations.list_renormalizations",
+    "syncs.list_syncs",
+}
 """Listings of which there are not two pages here."""
 
 
@@ -130,6 +135,9 @@ def filled(tenant: Tenant) -> dict[str, list[str]]:
     ids = owned(tenant)
     hook = ids["integration_id"][0]
     quarantined = tenant.get("/v1/quarantine")["data"]
+    account = f"/v1/connections/{tenant.connection()}"
+    tenant.patch(account, {"credentials": {"api_key": "some key"}})
+    ordered = [tenant.post("/v1/devices/relayr:MARK/commands", {"name": "x"}) for _ in range(3)]
     rows = []
     for number in range(3):
         event = {"id": f"evt{number}", "type": "integration.test", "data": {}}
@@ -137,6 +145,7 @@ def filled(tenant: Tenant) -> dict[str, list[str]]:
         rows.append(deliveries.save(table_of(tenant.hub), row).id)
     return ids | {
         "device_id": ["relayr:MARK", "relayr:MARK0"],
+        "command_id": [row["id"] for row in ordered],
         "alert_id": [row["id"] for row in tenant.get("/v1/alerts")["data"]],
         "receipt_id": [row["receipt_id"] for row in quarantined],
         "quarantine_id": [row["id"] for row in quarantined],
@@ -156,12 +165,14 @@ def owned(tenant: Tenant) -> dict[str, list[str]]:
         for kind in ("integrations", "connections")
     )
     again = f"/v1/connections/{connection[0]}/renormalize"
+    tenant.patch(f"/v1/connections/{connection[0]}", {"credentials": {"api_key": "some key"}})
     return {
         "integration_id": hook,
         "connection_id": connection,
         "key_id": [row["id"] for row in tenant.get("/v1/api-keys")["data"]],
         "job_id": [tenant.post(f"/v1/integrations/{hook[0]}/redrive")["id"] for _ in range(3)],
         "renormalization_id": [tenant.post(again, SPAN)["id"]],
+        "sync_id": [tenant.post(f"/v1/connections/{connection[0]}/sync")["id"]],
     }
 
 

@@ -13,9 +13,9 @@ from botocore.exceptions import ClientError
 from chalicelib import destinations
 from chalicelib.aws import Hub
 from chalicelib.deliver.aws_calls import AwsCalls
-from chalicelib.deliver.http import Outcome
 from chalicelib.deliver.rendering import rendered
 from chalicelib.destinations import AwsCall
+from chalicelib.outbound.http import Outcome
 from chalicelib.store.integrations import Integration
 from tests.support.embedded import Embedded
 from tests.support.fake_aws import Clock

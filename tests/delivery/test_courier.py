@@ -9,12 +9,12 @@ import pytest
 
 from chalicelib import outbox
 from chalicelib.deliver.courier import _next_group
-from chalicelib.deliver.http import Outcome
 from chalicelib.deliver.standing import Standings
 from chalicelib.deliver.tally import Tally
-from chalicelib.destinations import Request
 from chalicelib.model.cloudevents import CloudEvent
 from chalicelib.model.cloudevents import test_event as an_integration_test
+from chalicelib.model.requests import Request
+from chalicelib.outbound.http import Outcome
 from chalicelib.store import deliveries, integrations
 from chalicelib.store.deliveries import Delivery
 from tests.support.world import CONFIG, DEAD, OK, QUEUE, TENANT, World, event

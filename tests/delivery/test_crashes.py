@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.deliver.http import Outcome
-from chalicelib.destinations import Request
+from chalicelib.model.requests import Request
+from chalicelib.outbound.http import Outcome
 from tests.support.fake_aws import FakeAws
 from tests.support.world import OK, QUEUE, Nth, World, settle
 

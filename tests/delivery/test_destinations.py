@@ -16,8 +16,10 @@ from chalicelib import destinations
 from chalicelib.config import Config
 from chalicelib.deliver.aws_calls import ALLOWED_IN_OUR_NAME
 from chalicelib.deliver.rendering import rendered
-from chalicelib.destinations import AwsCall, Request
+from chalicelib.destinations import AwsCall
 from chalicelib.model import projections, templates
+from chalicelib.model.fields import masked, secrets_of
+from chalicelib.model.requests import Request
 from chalicelib.store.integrations import Integration
 
 FOLDERS = Path(destinations.__file__).parent
@@ -219,7 +221,7 @@ def test_sensitive_values_are_masked() -> None:
         "password": None,
     }
 
-    shown = destinations.masked(fields, config)
+    shown = masked(fields, config)
 
     assert shown == {
         "url": "https://a.example/",
@@ -233,7 +235,7 @@ def test_secrets_are_the_texts_of_sensitive_fields() -> None:
     fields = destinations.destination("webhook").fields
     config = {"url": "https://a.example/", "headers": {"X": "one"}, "password": "two"}
 
-    assert destinations.secrets_of(fields, config) == {"one", "two"}
+    assert secrets_of(fields, config) == {"one", "two"}
 
 
 def test_an_unknown_kind_is_a_key_error() -> None:

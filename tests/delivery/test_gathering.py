@@ -14,7 +14,7 @@ from chalicelib import outbox
 from chalicelib.deliver.courier import Courier, Hands
 from chalicelib.deliver.entry import deliver
 from chalicelib.deliver.gathering import GatheredError, Gathering
-from chalicelib.deliver.http import Outcome
+from chalicelib.outbound.http import Outcome
 from tests.support.world import CONFIG, OK, QUEUE, TENANT, World, event, record
 
 WHERE = ("ten", "int_a")

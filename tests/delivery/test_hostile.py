@@ -16,8 +16,8 @@ import pytest
 
 from chalicelib.deliver.courier import Courier, Hands
 from chalicelib.deliver.entry import deliver
-from chalicelib.deliver.http import EXCERPT_LIMIT, Limits, Outcome, Sender
-from chalicelib.destinations import Request
+from chalicelib.model.requests import Request
+from chalicelib.outbound.http import EXCERPT_LIMIT, Limits, Outcome, Sender
 from tests.support.endpoint import Endpoint, answer
 from tests.support.world import QUEUE, Middle, World, record
 

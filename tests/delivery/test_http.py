@@ -15,12 +15,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from chalicelib.deliver.connections import tls_context
-from chalicelib.deliver.http import Limits, Outcome, Sender
-from chalicelib.destinations import Request
 from chalicelib.model import certificates
 from chalicelib.model.addresses import Address, permitted
 from chalicelib.model.certificates import Certificate
+from chalicelib.model.requests import Request
+from chalicelib.outbound.connections import tls_context
+from chalicelib.outbound.http import Limits, Outcome, Sender
 from chalicelib.resolution import checked
 from tests.support.endpoint import Endpoint, answer
 from tests.support.names import PUBLIC, Names

@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 
 from chalicelib import outbox, queues
-from chalicelib.deliver.http import Outcome
-from chalicelib.destinations import Request
+from chalicelib.model.requests import Request
+from chalicelib.outbound.http import Outcome
 from chalicelib.store import deliveries, integrations, keys
 from tests.support.fake_aws import FakeAws, Faults
 from tests.support.world import OK, ORDERED, QUEUE, TENANT, Nth, World, event, settle

@@ -14,8 +14,8 @@ import pytest
 from chalicelib import outbox
 from chalicelib.deliver import parked
 from chalicelib.deliver.entry import deliver
-from chalicelib.deliver.http import Outcome
-from chalicelib.destinations import Request
+from chalicelib.model.requests import Request
+from chalicelib.outbound.http import Outcome
 from chalicelib.store import deliveries, integrations, standings
 from chalicelib.store.integrations import Integration
 from chalicelib.store.standings import Condition

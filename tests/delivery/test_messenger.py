@@ -12,11 +12,11 @@ import pytest
 
 from chalicelib.aws import Hub
 from chalicelib.config import Config
-from chalicelib.deliver.http import Outcome
 from chalicelib.deliver.messenger import Messenger
-from chalicelib.destinations import Request
 from chalicelib.model.cloudevents import CloudEvent, about_device
+from chalicelib.model.requests import Request
 from chalicelib.model.state import Device
+from chalicelib.outbound.http import Outcome
 from chalicelib.store import devices
 from chalicelib.store.integrations import Integration
 from chalicelib.store.table import table_of

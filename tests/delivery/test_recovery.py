@@ -10,9 +10,9 @@ import pytest
 
 from chalicelib import outbox, queues
 from chalicelib.deliver import recovery
-from chalicelib.deliver.http import Outcome
 from chalicelib.deliver.recovery import Size
-from chalicelib.destinations import Request
+from chalicelib.model.requests import Request
+from chalicelib.outbound.http import Outcome
 from chalicelib.store import deliveries, integrations, jobs, standings
 from chalicelib.store.jobs import Job
 from tests.support.fake_aws import FakeAws

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from chalicelib import outbox
-from chalicelib.deliver.http import Outcome
 from chalicelib.deliver.recovery import Size
 from chalicelib.dispatch import entry as dispatch
 from chalicelib.model.assembly import Assembly, SignalRecord
 from chalicelib.model.envelope import arrived
 from chalicelib.model.times import from_rfc3339
 from chalicelib.normalize import entry as normalize
+from chalicelib.outbound.http import Outcome
 from chalicelib.project import entry as project
 from chalicelib.store import connections, deliveries, devices, said
 from chalicelib.store.connections import Connection

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.deliver import retries
-from chalicelib.deliver.http import Outcome
+from chalicelib.outbound.http import Outcome
 
 NOW = 1_795_000_000_000
 SCHEDULE = (2.0, 4.0, 8.0)

@@ -15,7 +15,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from chalicelib.deliver import signing
 from chalicelib.deliver.courier import Courier, Hands
 from chalicelib.deliver.entry import deliver
-from chalicelib.deliver.http import Sender
+from chalicelib.outbound.http import Sender
 from chalicelib.security import new_signing_secret, verifying_key
 from tests.support.endpoint import Endpoint
 from tests.support.world import QUEUE, Middle, World, event, record

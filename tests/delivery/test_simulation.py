@@ -11,10 +11,10 @@ from chalicelib.aws import Hub
 from chalicelib.deliver import parked
 from chalicelib.deliver.courier import Courier, Hands
 from chalicelib.deliver.entry import deliver
-from chalicelib.deliver.http import Outcome
-from chalicelib.destinations import Request
 from chalicelib.dispatch import entry as dispatch
 from chalicelib.model.assembly import Assembly, EventRecord, Point, Segment, SignalRecord
+from chalicelib.model.requests import Request
+from chalicelib.outbound.http import Outcome
 from chalicelib.project import entry as project
 from chalicelib.store import deliveries, integrations, said
 from chalicelib.store.integrations import Integration

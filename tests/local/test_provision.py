@@ -44,6 +44,7 @@ def test_the_handlers_are_told_every_resource(provisioned: provision.Provisioned
         "INBOUND_QUEUE_URL": provisioned.queues["InboundQueue"].url,
         "DELIVERIES_QUEUE_URL": provisioned.queues["DeliveriesQueue"].url,
         "ORDERED_QUEUE_URL": provisioned.queues["OrderedQueue"].url,
+        "SYNC_QUEUE_URL": provisioned.queues["SyncQueue"].url,
         "DEAD_LETTERS_QUEUE_URL": provisioned.queues["DeliveriesDeadLetters"].url,
         "ORDERED_DEAD_LETTERS_QUEUE_URL": provisioned.queues["OrderedDeadLetters"].url,
         "ARCHIVE_BUCKET": provisioned.bucket,

@@ -73,6 +73,7 @@ class Embedded:
             dead_letters_url=urls["DEAD_LETTERS_QUEUE_URL"],
             bucket=made.bucket,
             ordered_url=urls["ORDERED_QUEUE_URL"],
+            sync_url=urls["SYNC_QUEUE_URL"],
             ordered_dead_letters_url=urls["ORDERED_DEAD_LETTERS_QUEUE_URL"],
             secrets_key=made.secrets_key,
         )

@@ -36,15 +36,15 @@ from chalicelib.config import Config
 from chalicelib.deliver import parked
 from chalicelib.deliver.courier import Courier, Hands
 from chalicelib.deliver.entry import deliver
-from chalicelib.deliver.http import Outcome
 from chalicelib.deliver.in_order import InOrder
 from chalicelib.deliver.standing import Standings
 from chalicelib.deliver.tally import Tally
-from chalicelib.destinations import Request
 from chalicelib.dispatch import entry as dispatch
 from chalicelib.model.envelope import arrived
+from chalicelib.model.requests import Request
 from chalicelib.model.times import to_rfc3339
 from chalicelib.normalize import entry as normalize
+from chalicelib.outbound.http import Outcome
 from chalicelib.project import entry as project
 from chalicelib.store import connections, deliveries, integrations, keys, standings
 from chalicelib.store.connections import Connection

@@ -14,9 +14,9 @@ from chalicelib.config import Config
 from chalicelib.deliver import parked, recovery
 from chalicelib.deliver.courier import Courier, Hands
 from chalicelib.deliver.entry import deliver
-from chalicelib.deliver.http import Outcome
-from chalicelib.destinations import Request
 from chalicelib.model.cloudevents import CloudEvent, about_device
+from chalicelib.model.requests import Request
+from chalicelib.outbound.http import Outcome
 from chalicelib.store import deliveries, integrations
 from chalicelib.store.deliveries import Delivery
 from chalicelib.store.integrations import Integration

@@ -10,6 +10,7 @@ from chalicelib.api.calls import Call
 from chalicelib.api.openapi import VERSION
 from chalicelib.api.problems import KINDS, not_found, type_of
 from chalicelib.model.cloudevents import TYPES
+from chalicelib.model.fields import Field
 from chalicelib.model.metrics import METRICS
 
 _EVENT_TYPES = {
@@ -35,10 +36,7 @@ _EVENT_TYPES = {
 
 def vendors(call: Call) -> Any:
     """List vendors."""
-    return _all(
-        {"name": name, "adapter_version": known_vendors.adapter(name).version}
-        for name in call.vendors
-    )
+    return _all(_vendor(name) for name in call.vendors)
 
 
 def metrics(_call: Call) -> Any:
@@ -65,15 +63,7 @@ def destinations(call: Call) -> Any:
         {
             "kind": name,
             "title": each.title,
-            "fields": [
-                {
-                    "name": field.name,
-                    "description": field.description,
-                    "required": field.required,
-                    "sensitive": field.sensitive,
-                }
-                for field in each.fields
-            ],
+            "fields": [_field(field) for field in each.fields],
             "available": available(each, call.hub.config),
             "ordered": each.ordered,
             "max_records": each.batches.records if each.batches else None,
@@ -117,6 +107,26 @@ def openapi(_call: Call) -> Any:
     from chalicelib.api.table import ROUTES  # noqa: PLC0415
 
     return document(ROUTES)
+
+
+def _vendor(name: str) -> dict[str, Any]:
+    client = known_vendors.client(name)
+    commands = client.commands.names if client and client.commands else {}
+    return {
+        "name": name,
+        "adapter_version": known_vendors.adapter(name).version,
+        "credentials": [_field(field) for field in client.credentials] if client else [],
+        "commands": [{"name": each, "description": text} for each, text in commands.items()],
+    }
+
+
+def _field(field: Field) -> dict[str, Any]:
+    return {
+        "name": field.name,
+        "description": field.description,
+        "required": field.required,
+        "sensitive": field.sensitive,
+    }
 
 
 def _all(rows: Any) -> dict[str, Any]:

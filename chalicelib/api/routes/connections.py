@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from chalicelib import vendors
 from chalicelib.api import targets
 from chalicelib.api.calls import Call
-from chalicelib.api.problems import invalid, not_found
+from chalicelib.api.problems import (
+    FieldError,
+    ProblemError,
+    invalid,
+    invalid_fields,
+    not_found,
+)
 from chalicelib.api.validation import pointer
+from chalicelib.model.clients import Client
+from chalicelib.model.fields import Field, declared, masked, restored
 from chalicelib.model.metrics import METRICS
 from chalicelib.model.times import to_rfc3339
 from chalicelib.security import hashed, new_secret
-from chalicelib.store import connections
+from chalicelib.store import connections, syncs
 from chalicelib.store.connections import Connection
 from chalicelib.store.table import ConflictError
 
@@ -34,12 +43,14 @@ def create(call: Call) -> Any:
         settings=given.get("settings", {}),
         secrets=((hashed(secret), None),),
     )
+    connection = _entrusted(call, connection, given)
     try:
         connections.save(call.table, connection)
     except ConflictError:  # made by a call that died before its answer: nobody knows the secret
         found = _existing(call, connection.id)
         connection = replace(found, secrets=connection.secrets)
         connections.save(call.table, connection)
+    _plan(call, connection, given)
     return {**_json(call, connection), "secret": secret}
 
 
@@ -56,16 +67,23 @@ def read(call: Call) -> Any:
 
 
 def change(call: Call) -> Any:
-    """Change a connection's name or settings."""
+    """Change a connection's name, settings or credentials."""
     given = call.given()
     _check(call, existing(call).vendor, given)
-    return _json(call, _changed(call, lambda connection: replace(connection, **given)))
+    plain = {name: value for name, value in given.items() if name != "credentials"}
+
+    def changed(connection: Connection) -> Connection:
+        return _entrusted(call, replace(connection, **plain), given)
+
+    connection = _changed(call, changed)
+    _plan(call, connection, given)
+    return _json(call, connection)
 
 
 def delete(call: Call) -> None:
     """Delete a connection: its door answers 404 from now on."""
     now = call.hub.now()
-    _changed(call, lambda connection: replace(connection, deleted_at=now))
+    _changed(call, lambda connection: replace(connection, deleted_at=now, sealed=None))
 
 
 def rotate(call: Call) -> Any:
@@ -98,6 +116,50 @@ def _check(call: Call, vendor: str, given: Mapping[str, Any]) -> None:
         raise invalid("/settings/base_url", detail)
 
 
+def _entrusted(call: Call, connection: Connection, given: Mapping[str, Any]) -> Connection:
+    """Return a connection with the credentials that were sent, if any were."""
+    if "credentials" not in given:
+        return connection
+    fields = _fields(connection.vendor)
+    stored = connections.credentials(call.table, connection)
+    credentials = restored(given["credentials"], stored, masked(fields, stored))
+    if credentials:
+        _check_credentials(call, fields, credentials)
+    return connections.entrusted(call.table, connection, credentials)
+
+
+def _plan(call: Call, connection: Connection, given: Mapping[str, Any]) -> None:
+    """Have a connection synced soon and regularly that has been given credentials."""
+    client = vendors.client(connection.vendor)
+    if given.get("credentials") and client is not None and client.sync is not None:
+        syncs.plan(call.table, call.tenant, connection.id, call.hub.now())
+
+
+def _check_credentials(call: Call, fields: Sequence[Field], given: Mapping[str, Any]) -> None:
+    found = [
+        FieldError(f"/credentials{where}", detail) for where, detail in declared(fields, given)
+    ]
+    for name, url in given.items():
+        if name.endswith("_url") and (detail := targets.problem(call.hub, url)) is not None:
+            found.append(FieldError(f"/credentials/{name}", detail))
+    if found:
+        raise invalid_fields(found)
+
+
+def _fields(vendor: str) -> Sequence[Field]:
+    client = vendors.client(vendor)
+    return client.credentials if client is not None else ()
+
+
+def check_account(client: Client | None, connection: Connection) -> None:
+    """Refuse what would ask a vendor that does not let the hub in."""
+    if connection.sealed is None:
+        detail = "The connection has no credentials: PATCH it, see GET /v1/catalog/vendors."
+        raise ProblemError("conflict", detail)
+    if not (connection.settings.get("base_url") or (client and client.base_url)):
+        raise ProblemError("conflict", "The connection has no settings.base_url: PATCH it.")
+
+
 def existing(call: Call) -> Connection:
     """Return the connection that a request names, or refuse it."""
     return _existing(call, call.path["connection_id"])
@@ -121,11 +183,13 @@ def _changed(call: Call, change: Callable[[Connection], Connection]) -> Connecti
 
 
 def _json(call: Call, connection: Connection) -> dict[str, Any]:
+    credentials = connections.credentials(call.table, connection)
     return {
         "id": connection.id,
         "vendor": connection.vendor,
         "name": connection.name,
         "settings": dict(connection.settings),
+        "credentials": masked(_fields(connection.vendor), credentials),
         "webhook_url": f"{call.request.base_url}/webhooks/{connection.id}",
         "mqtt_topic_prefix": f"hub/{connection.id}/",
         "created_at": to_rfc3339(connection.created_at),

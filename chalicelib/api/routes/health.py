@@ -8,9 +8,10 @@ from typing import Any
 from chalicelib import vendors
 from chalicelib.api.calls import Call
 from chalicelib.api.routes.connections import existing
+from chalicelib.api.routes.syncs import as_json
 from chalicelib.model.shapes import ROOT, Profile
 from chalicelib.model.times import to_rfc3339
-from chalicelib.store import profiles, tallies
+from chalicelib.store import profiles, syncs, tallies
 from chalicelib.store.tallies import Delays, Figures
 
 _SHOWN = 50
@@ -24,6 +25,7 @@ def read(call: Call) -> Any:
     figures = tallies.figures(*where, now)
     known = profiles.of_connection(*where)
     everything = tallies.together(figures.delays.values())
+    latest = syncs.latest(*where)
     changes = [(change, kind) for kind, profile in known.items() for change in profile.changes]
     changes.sort(key=lambda each: (-each[0].at, each[1], each[0].path))
     return {
@@ -33,6 +35,7 @@ def read(call: Call) -> Any:
         "last_received_at": _moment(figures.received),
         "counts": figures.counts,
         **_delays(everything),
+        "sync": as_json(latest) if latest is not None else None,
         "drift": [
             {
                 "event_id": profiles.event_id(connection.id, kind, change),

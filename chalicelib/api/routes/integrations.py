@@ -14,6 +14,7 @@ from chalicelib.config import Config
 from chalicelib.destinations import Destination
 from chalicelib.model import arns, matching
 from chalicelib.model.cloudevents import test_event
+from chalicelib.model.fields import masked, restored
 from chalicelib.model.times import to_rfc3339
 from chalicelib.security import new_id, new_signing_secret, scheme_of, verifying_key
 from chalicelib.store import integrations
@@ -216,25 +217,12 @@ def _check_targets(call: Call, integration: Integration) -> None:
 
 def _unmasked(integration: Integration, config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a config in which a masked value, sent back as it was read, means the stored one."""
-    return _restored(config, integration.config, _masked(integration))
-
-
-def _restored(
-    sent: Mapping[str, Any], stored: Mapping[str, Any], shown: Mapping[str, Any]
-) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for name, value in sent.items():
-        known = stored.get(name)
-        if isinstance(value, dict) and isinstance(known, Mapping):
-            result[name] = _restored(value, known, shown[name])
-        else:
-            result[name] = known if name in shown and value == shown[name] else value
-    return result
+    return restored(config, integration.config, _masked(integration))
 
 
 def _masked(integration: Integration) -> dict[str, Any]:
     fields = destinations.destination(integration.kind).fields
-    return destinations.masked(fields, integration.config)
+    return masked(fields, integration.config)
 
 
 def _external_id(integration: Integration) -> str | None:

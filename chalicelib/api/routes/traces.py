@@ -6,7 +6,7 @@ import base64
 from dataclasses import replace
 from typing import Any
 
-from chalicelib import archive, queues
+from chalicelib import archive, inbound
 from chalicelib.api.calls import Call
 from chalicelib.api.problems import ProblemError, not_found
 from chalicelib.model.assembly import Assembly
@@ -26,7 +26,6 @@ _QUEUED_MS = 15 * 60 * 1000
 _SKEW_MS = 60_000
 _SHOWN_BYTES = 64 * 1024
 _SHOWN_RECORDS = 1000
-_ENVELOPE_LIMIT = queues.MESSAGE_LIMIT - 1024
 
 
 def receipt(call: Call) -> Any:
@@ -98,12 +97,7 @@ def redrive(call: Call) -> Any:
     envelope = archive.find(call.hub, call.tenant, row["receipt_id"])
     if envelope is None:
         raise ProblemError("conflict", "The payload is not in the archive: not yet or no more.")
-    again = replace(envelope, redrive=row["path"])
-    text = again.to_json()
-    if len(text) > _ENVELOPE_LIMIT:
-        pointer = archive.park(call.hub, envelope.receipt_id, envelope.body)
-        text = again.pointing(pointer).to_json()
-    queues.send(call.hub, call.hub.config.inbound_url, [queues.Message(text)])
+    inbound.put(call.hub, replace(envelope, redrive=row["path"]))
     return {"id": row["id"]}
 
 

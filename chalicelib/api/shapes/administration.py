@@ -33,6 +33,7 @@ class Connection(Shape):
     vendor: str
     name: str
     settings: dict[str, Any]
+    credentials: dict[str, Any]
     webhook_url: str
     mqtt_topic_prefix: str
     created_at: Moment
@@ -85,6 +86,22 @@ class MessageType(Shape):
     clock_skew_seconds: float | None
 
 
+class Sync(Shape):
+    """What the hub fetches from a vendor's API: requests made and refused (skipped), payloads brought."""
+
+    id: str
+    connection_id: str
+    state: Literal["running", "done", "failed", "cancelled"]
+    from_: Moment = Field(alias="from")
+    to: Moment
+    requests: int
+    payloads: int
+    skipped: int
+    reason: str | None
+    requested_at: Moment
+    finished_at: Moment | None
+
+
 class ConnectionHealth(Shape):
     """How a connection does.  Figures are approximate and up to a minute old."""
 
@@ -95,6 +112,7 @@ class ConnectionHealth(Shape):
     counts: ItemCounts
     lag: Lag
     clock_skew_seconds: float | None
+    sync: Sync | None
     drift: list[Drift]
     message_types: list[MessageType]
 
@@ -261,13 +279,6 @@ class AuditEntry(Shape):
     resource_id: str | None
 
 
-class CatalogVendor(Shape):
-    """A vendor."""
-
-    name: str
-    adapter_version: int
-
-
 class CatalogMetric(Shape):
     """A metric of the vocabulary, its canonical unit (UCUM) and its possible range."""
 
@@ -279,12 +290,28 @@ class CatalogMetric(Shape):
 
 
 class ConfigField(Shape):
-    """A member of a destination's config."""
+    """A member of a destination's config, or of a vendor's credentials."""
 
     name: str
     description: str
     required: bool
     sensitive: bool
+
+
+class CatalogCommand(Shape):
+    """A command that a vendor takes; the name ``*`` stands for those that the device's model names."""
+
+    name: str
+    description: str
+
+
+class CatalogVendor(Shape):
+    """A vendor: the credentials by which the hub is let in, and the commands that it takes."""
+
+    name: str
+    adapter_version: int
+    credentials: list[ConfigField]
+    commands: list[CatalogCommand]
 
 
 class CatalogDestination(Shape):

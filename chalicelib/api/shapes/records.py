@@ -181,6 +181,19 @@ class Attempt(Shape):
     error: str | None
 
 
+class Command(Shape):
+    """What a device is asked to do, and how far that is; ``result`` is the vendor's or says why not."""
+
+    id: str
+    device_id: str
+    name: str
+    payload: Any
+    state: Literal["queued", "sent", "accepted", "succeeded", "failed", "timed_out", "cancelled"]
+    requested_at: Moment
+    updated_at: Moment
+    result: Any
+
+
 class Delivery(Shape):
     """One message for one integration."""
 

@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chalicelib.destinations import AwsCall, Destination, Field, Form, Problem, declared
+from chalicelib.destinations import AwsCall, Destination, Form
 from chalicelib.model.cloudevents import CloudEvent
+from chalicelib.model.fields import Field, Problem, declared
 
 _FIELDS = (Field("to", "Who gets it: a list of 1 to 10 addresses.", required=True),)
 _TEXTS = {

@@ -5,21 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chalicelib.destinations import (
-    ROLE,
-    AwsCall,
-    Destination,
-    Field,
-    Form,
-    Most,
-    Problem,
-    as_ascii,
-    check_role,
-    check_text,
-    declared,
-)
+from chalicelib.destinations import ROLE, AwsCall, Destination, Form, Most, as_ascii, check_role
 from chalicelib.model import arns
 from chalicelib.model.cloudevents import CloudEvent
+from chalicelib.model.fields import Field, Problem, check_text, declared
 
 _FIELDS = (
     Field("event_bus_arn", "The event bus.", required=True),

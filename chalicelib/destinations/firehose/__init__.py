@@ -5,20 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chalicelib.destinations import (
-    ROLE,
-    AwsCall,
-    Destination,
-    Field,
-    Form,
-    Most,
-    Problem,
-    as_json,
-    check_role,
-    declared,
-)
+from chalicelib.destinations import ROLE, AwsCall, Destination, Form, Most, as_json, check_role
 from chalicelib.model import arns
 from chalicelib.model.cloudevents import CloudEvent
+from chalicelib.model.fields import Field, Problem, declared
 
 _FIELDS = (Field("stream_arn", "The delivery stream.", required=True), ROLE)
 _NAME = "deliverystream/"

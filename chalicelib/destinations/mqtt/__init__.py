@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chalicelib.destinations import (
-    AwsCall,
-    Destination,
-    Field,
-    Form,
-    Problem,
-    as_json,
-    check_text,
-    declared,
-)
+from chalicelib.destinations import AwsCall, Destination, Form, as_json
 from chalicelib.model.cloudevents import CloudEvent
+from chalicelib.model.fields import Field, Problem, check_text, declared
 
 _FIELDS = (
     Field("topic", "The topic below the tenant's own; events by default."),

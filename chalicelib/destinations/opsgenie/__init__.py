@@ -6,18 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from chalicelib.destinations import (
-    Destination,
-    Field,
-    Form,
-    Problem,
-    Request,
-    as_json,
-    check_text,
-    check_url,
-    declared,
-)
+from chalicelib.destinations import Destination, Form, as_json
 from chalicelib.model.cloudevents import CloudEvent
+from chalicelib.model.fields import Field, Problem, check_text, check_url, declared
+from chalicelib.model.requests import Request
 
 _FIELDS = (
     Field("api_key", "The key of an API integration.", required=True, sensitive=True),

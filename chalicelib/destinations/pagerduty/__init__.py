@@ -5,18 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chalicelib.destinations import (
-    Destination,
-    Field,
-    Form,
-    Problem,
-    Request,
-    as_json,
-    check_text,
-    check_url,
-    declared,
-)
+from chalicelib.destinations import Destination, Form, as_json
 from chalicelib.model.cloudevents import CloudEvent
+from chalicelib.model.fields import Field, Problem, check_text, check_url, declared
+from chalicelib.model.requests import Request
 
 _FIELDS = (
     Field("routing_key", "The integration key of a service.", required=True, sensitive=True),

@@ -7,18 +7,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chalicelib.destinations import (
-    Destination,
-    Field,
-    Form,
-    Problem,
-    Request,
-    as_json,
-    check_text,
-    check_url,
-    declared,
-)
+from chalicelib.destinations import Destination, Form, as_json
 from chalicelib.model.cloudevents import CloudEvent
+from chalicelib.model.fields import Field, Problem, check_text, check_url, declared
+from chalicelib.model.requests import Request
 
 _FIELDS = (
     Field("url", "The instance, such as https://example.service-now.com.", required=True),

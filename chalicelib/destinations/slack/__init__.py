@@ -5,17 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chalicelib.destinations import (
-    Destination,
-    Field,
-    Form,
-    Problem,
-    Request,
-    as_json,
-    check_url,
-    declared,
-)
+from chalicelib.destinations import Destination, Form, as_json
 from chalicelib.model.cloudevents import CloudEvent
+from chalicelib.model.fields import Field, Problem, check_url, declared
+from chalicelib.model.requests import Request
 
 _FIELDS = (
     Field("url", "The incoming webhook's URL, which is its secret.", required=True, sensitive=True),

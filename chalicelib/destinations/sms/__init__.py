@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chalicelib.destinations import AwsCall, Destination, Field, Form, Problem, check_text, declared
+from chalicelib.destinations import AwsCall, Destination, Form
 from chalicelib.model.cloudevents import CloudEvent
+from chalicelib.model.fields import Field, Problem, check_text, declared
 
 _FIELDS = (Field("phone_number", "Who gets it, as E.164, such as +4930123456.", required=True),)
 _TEXTS = {"template": "{{summary}}\n{{alert.message}}\n{{location}}\n{{time}}"}

@@ -6,21 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chalicelib.destinations import (
-    ROLE,
-    AwsCall,
-    Destination,
-    Field,
-    Form,
-    Most,
-    Problem,
-    as_ascii,
-    check_role,
-    declared,
-)
+from chalicelib.destinations import ROLE, AwsCall, Destination, Form, Most, as_ascii, check_role
 from chalicelib.model import arns
 from chalicelib.model.cloudevents import CloudEvent
 from chalicelib.model.digests import digest
+from chalicelib.model.fields import Field, Problem, declared
 
 _FIELDS = (
     Field("queue_arn", "The queue; a name that ends in .fifo is a FIFO queue.", required=True),

@@ -7,23 +7,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chalicelib.destinations import (
-    Destination,
-    Field,
-    Form,
-    Grant,
-    Most,
-    Problem,
-    Request,
-    as_json,
-    check_text,
-    check_url,
-    declared,
-    pointer,
-)
+from chalicelib.destinations import Destination, Form, Most, as_json
 from chalicelib.model import certificates
 from chalicelib.model.certificates import Certificate
 from chalicelib.model.cloudevents import CloudEvent
+from chalicelib.model.fields import Field, Problem, check_text, check_url, declared, pointer
+from chalicelib.model.requests import Grant, Request
 
 SINGLE = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"

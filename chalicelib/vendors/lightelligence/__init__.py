@@ -26,6 +26,14 @@ _STREAM = {
 }
 _INGEST = frozenset({"attributes", "configuration"})
 _STATE = ("attributes", "configuration", "status")
+_INFO = {
+    "name": "name",
+    "location": "location.address",
+    "description": "attributes.description",
+    "deviceTypeId": "attributes.device_type_id",
+    "connectedBy": "attributes.connected_by",
+}
+"""What the list of devices says of one, and the fact that it becomes."""
 _PRESENCE = {"ONLINE": "online", "OFFLINE": "offline"}  # "NOT MONITORED" says neither
 
 
@@ -41,6 +49,8 @@ def split(payload: Payload) -> Iterable[Item]:
     """List the messages of a payload: one object, or an array of objects."""
     body = payload.body
     if isinstance(body, dict):
+        if payload.topic.strip("/") == "devices" and isinstance(body.get("data"), list):
+            return [Item("device", each, f"$.data[{n}]") for n, each in enumerate(body["data"])]
         return [_item(body, "$", payload)]
     if isinstance(body, list):
         return [_item(entry, f"$[{index}]", payload) for index, entry in enumerate(body)]
@@ -49,7 +59,13 @@ def split(payload: Payload) -> Iterable[Item]:
 
 def normalize(item: Item, payload: Payload) -> Iterable[Record]:
     """Turn one message into records.  Its ``value`` is a partial, nested object: leaves count."""
+    if item.kind == "device":
+        return _description(item.body)
     form = _form(item.body, payload.topic)
+    return _records(form, item.body, payload)
+
+
+def _records(form: _Form, body: Any, payload: Payload) -> Iterable[Record]:
     device, at = _device(form.holder, payload), _time(form.holder)
     value = form.holder.get("value")
     match form.kind:
@@ -63,7 +79,7 @@ def normalize(item: Item, payload: Payload) -> Iterable[Record]:
             return _configuration(value, device, at)
         case "state":
             return _state(form.holder, device, payload.settings)
-    return [Event(device, f"{VENDOR}.{form.name}", at, item.body)]
+    return [Event(device, f"{VENDOR}.{form.name}", at, body)]
 
 
 def silent_after(_native_id: str) -> int:
@@ -178,6 +194,19 @@ def _keyed_events(
     return [Event(device, f"{VENDOR}.{name or 'event'}", at, safe.get(name)) for name in value]
 
 
+def _description(body: Any) -> list[Record]:
+    """Read an entry of the REST API's list of devices: what a device is, not how it does."""
+    device = _text(body.get("id")) if isinstance(body, dict) else None
+    if device is None:
+        raise MalformedPayloadError("id is missing or no text", "id")
+    info = body["info"] if isinstance(body.get("info"), dict) else {}
+    return [
+        Fact(device, path, info[member], None)
+        for member, path in _INFO.items()
+        if isinstance(info.get(member), str)
+    ]
+
+
 def _state(body: dict[str, Any], device: str, settings: Mapping[str, Any]) -> list[Record]:
     """Read the device state of the REST API: values are as of ``lastSeen``, silence as of now."""
     at, records = from_iso(body.get("lastSeen")) or None, list[Record]()
@@ -193,9 +222,10 @@ def _state(body: dict[str, Any], device: str, settings: Mapping[str, Any]) -> li
 
 
 adapter = Adapter(
-    version=1,
+    version=2,
     split=split,
     normalize=normalize,
     silent_after=silent_after,
-    kinds=frozenset({"attributes", "configuration", "events", "state"}),
+    kinds=frozenset({"attributes", "configuration", "events", "state", "device"}),
+    described=frozenset({"device"}),
 )

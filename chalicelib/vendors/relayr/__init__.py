@@ -37,6 +37,13 @@ _EVENTS = {
     "errors": "error",
 }
 _LISTS = {"measurements": "measurements", "readings": "measurements", "alerts": "alerts"}
+_DESCRIBED = {
+    "name": "name",
+    "modelId": "attributes.model_id",
+    "modelVersion": "attributes.model_version",
+    "externalId": "attributes.external_id",
+}
+"""What the REST API says of a device, and the fact that it becomes."""
 _ACTIONS: Mapping[Any, Any] = {"set": "raise", "clear": "clear"}
 
 
@@ -52,6 +59,8 @@ def split(payload: Payload) -> Iterable[Item]:
     """List the items of an array, of a single object, or of envelopes that name their device."""
     body = payload.body
     device, kind = _address(payload.topic)
+    if isinstance(body, dict) and device and kind is None and body.get("id") == device:
+        return [Item("device", body, "$")]
     if isinstance(body, dict):
         return _items(body, "$", device, kind)
     if isinstance(body, list):
@@ -66,6 +75,8 @@ def split(payload: Payload) -> Iterable[Item]:
 def normalize(item: Item, payload: Payload) -> Iterable[Record]:
     """Turn one measurement, alert, command, response, log or error into records."""
     body, source = item.body, item.identity
+    if item.kind == "device":
+        return _description(body)
     if not isinstance(body, dict):
         raise MalformedPayloadError("the item is not an object")
     if item.kind == "message":
@@ -81,6 +92,16 @@ def normalize(item: Item, payload: Payload) -> Iterable[Record]:
     if item.kind == "alerts":
         return [_alert(body, device, at, payload.settings)]
     return [Event(device, f"{VENDOR}.{_EVENTS.get(item.kind, item.kind)}", at, body)]
+
+
+def _description(body: dict[str, Any]) -> list[Record]:
+    """Read the REST API's description of a device."""
+    at = from_iso(body.get("updatedAt")) or from_iso(body.get("createdAt"))
+    return [
+        Fact(body["id"], path, str(body[member]), at)
+        for member, path in _DESCRIBED.items()
+        if isinstance(body.get(member), str | int)
+    ]
 
 
 def silent_after(_native_id: str) -> int:
@@ -190,9 +211,10 @@ def _severity(settings: Mapping[str, Any], name: str) -> Severity:
 
 
 adapter = Adapter(
-    version=1,
+    version=2,
     split=split,
     normalize=normalize,
     silent_after=silent_after,
-    kinds=frozenset({"measurements", "alerts", *_EVENTS}),
+    kinds=frozenset({"measurements", "alerts", "device", *_EVENTS}),
+    described=frozenset({"device"}),
 )

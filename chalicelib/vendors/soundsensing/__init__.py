@@ -1,7 +1,8 @@
 """Soundsensing: webhooks about sound, vibration, alarms and media of a machine, as records.
 
 A webhook is ``{"event_type": "soundlevel.added", "event_id": ..., "data": [...]}``: one type and a
-list of its entries (one entry may stand without the list).  What each type becomes is in
+list of its entries (one entry may stand without the list).  Lists of the REST API have no type: their
+topic, ``devices`` or ``alarm``, says it.  What each type becomes is in
 :mod:`.messages`.  Times are epoch seconds; ``period`` is microseconds or seconds, by type.
 """
 
@@ -16,6 +17,8 @@ from chalicelib.vendors.soundsensing.messages import READERS, unlisted
 from chalicelib.vendors.soundsensing.recordings import MEDIA
 
 _SILENCE = 2 * 3600
+_LISTS = {"devices": "device", "alarm": "alarm"}
+"""What the REST API lists, by the path that is the topic then."""
 
 
 def split(payload: Payload) -> Iterable[Item]:
@@ -23,7 +26,7 @@ def split(payload: Payload) -> Iterable[Item]:
     body = payload.body
     if not isinstance(body, dict):
         raise MalformedPayloadError("the body is not an object")
-    kind = _kind(body.get("event_type"))
+    kind = _kind(body.get("event_type"), payload.topic)
     data = body.get("data")
     if data is None:
         if kind in READERS:
@@ -49,10 +52,12 @@ def silent_after(_native_id: str) -> int:
     return _SILENCE
 
 
-def _kind(event_type: Any) -> str:
+def _kind(event_type: Any, topic: str) -> str:
     # Prose asks for capitals, the enumeration is lower case; subscriptions lack the ".added".
     stated = event_type if isinstance(event_type, str) else ""
     kind = stated.strip().lower().removesuffix(".added")
+    if event_type is None:
+        kind = _LISTS.get(topic.strip("/"), "")
     if not kind:
         raise MalformedPayloadError("event_type is missing or no text", "event_type")
     return kind
@@ -69,7 +74,7 @@ def _item(kind: str, body: Any, path: str) -> Item:
 
 
 adapter = Adapter(
-    version=1,
+    version=2,
     split=split,
     normalize=normalize,
     silent_after=silent_after,

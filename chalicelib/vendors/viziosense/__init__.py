@@ -16,6 +16,13 @@ from chalicelib.vendors import Adapter, Item, Payload
 from chalicelib.vendors.viziosense.messages import APPLICATIONS, Envelope, alert, text, unlisted
 
 _SILENCE = 30 * 60
+_LISTED = {
+    "name": "name",
+    "geo_city": "location.city",
+    "geo_country": "location.country",
+    "client_identifier": "attributes.client_identifier",
+}
+"""What the list of devices says of a camera, and the fact that it becomes."""
 
 
 def split(payload: Payload) -> Iterable[Item]:
@@ -25,6 +32,8 @@ def split(payload: Payload) -> Iterable[Item]:
         return [_keepalive(payload)]
     if not isinstance(body, dict):
         raise MalformedPayloadError("the body is not an object")
+    if payload.topic.strip("/") == "devices" and isinstance(body.get("data"), list):
+        return [Item("device", each, f"$.data[{n}]") for n, each in enumerate(body["data"])]
     return [*_alerts(body), *_markers(body)]
 
 
@@ -34,6 +43,8 @@ def normalize(item: Item, payload: Payload) -> Iterable[Record]:
         return [Fact(item.body, "presence", "online", None)]
     if item.kind == "message":
         raise _complaint(item.body)
+    if item.kind == "device":
+        return _camera(item.body)
     envelope = _envelope(payload.body)
     if item.kind == "other":
         return [unlisted(item.body, envelope)]
@@ -42,6 +53,22 @@ def normalize(item: Item, payload: Payload) -> Iterable[Record]:
     if item.kind == "alert":
         return alert(item.body, envelope)
     return APPLICATIONS[item.kind](item.body, envelope)
+
+
+def _camera(body: Any) -> list[Record]:
+    """Read an entry of the REST API's list of devices, as of now."""
+    device = text(body.get("uuid")) if isinstance(body, dict) else None
+    if device is None:
+        raise MalformedPayloadError("uuid is missing or no text", "uuid")
+    records: list[Record] = [
+        Fact(device, path, body[member], None)
+        for member, path in _LISTED.items()
+        if isinstance(body.get(member), str)
+    ]
+    online = body.get("is_online")
+    if isinstance(online, int) and online in (0, 1):
+        records.append(Fact(device, "presence", "online" if online else "offline", None))
+    return records
 
 
 def silent_after(_native_id: str) -> int:
@@ -107,9 +134,10 @@ def _envelope(body: dict[str, Any]) -> Envelope:
 
 
 adapter = Adapter(
-    version=1,
+    version=2,
     split=split,
     normalize=normalize,
     silent_after=silent_after,
-    kinds=frozenset({"keepalive", "alert", *APPLICATIONS}),
+    kinds=frozenset({"keepalive", "alert", "device", *APPLICATIONS}),
+    described=frozenset({"device"}),
 )

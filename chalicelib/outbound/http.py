@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse, RemoteDisconnected
 from typing import TYPE_CHECKING, Any, cast
 
-from chalicelib.deliver.connections import Connection, connected, secured, tls_context
-from chalicelib.destinations import Request
 from chalicelib.model.addresses import BadTargetError, Target, permitted
 from chalicelib.model.certificates import Certificate
+from chalicelib.model.requests import Request
+from chalicelib.outbound.connections import Connection, connected, secured, tls_context
 from chalicelib.resolution import Resolve, checked, resolve
 
 if TYPE_CHECKING:
-    from chalicelib.deliver.connections import Answer
+    from chalicelib.outbound.connections import Answer
 
 READ_LIMIT = 16 * 1024
 EXCERPT_LIMIT = 4 * 1024
@@ -50,6 +50,8 @@ class Limits:
     """Of the total, for the name, the connection and TLS together."""
     after_success: float = 1.0
     """For the body of an answer whose headers already said that all is well."""
+    content: int = READ_LIMIT
+    """Bytes of a body that are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ class Outcome:
     """The beginning of the answer's body."""
     unsent: str | None = None
     """Why nothing was sent, where that is right so."""
+    begun: bool = True
+    """Whether the endpoint may have seen some of the request; no: it was never connected to."""
 
     @property
     def delivered(self) -> bool:
@@ -95,10 +99,21 @@ class Sender:
     def __call__(self, request: Request) -> Outcome:
         """Send a request.  Never raises for anything that an endpoint or a network can do."""
         started = time.monotonic()
+        begun = False
         try:
-            status, retry_after, content = self._exchange(request, started)
+            target = permitted(request.url, self._private_targets)
+            door = (*target[:3], request.certificate)
+            total = self._limits.total
+            deadline = started + (total if request.within is None else min(total, request.within))
+            connection = self._kept(door) or self._dial(
+                target, started, deadline, request.certificate
+            )
+            begun = True
+            status, retry_after, content = self._exchange(
+                request, target, door, connection, deadline
+            )
         except Exception as error:  # noqa: BLE001 - an endpoint's failure is an outcome, whatever it is
-            return Outcome(None, _since(started), error=self._named(error))
+            return Outcome(None, _since(started), error=self._named(error), begun=begun)
         excerpt = _excerpt(content, request)
         return Outcome(status, _since(started), excerpt, None, retry_after, content)
 
@@ -110,12 +125,14 @@ class Sender:
         for connection in idle:
             connection.close()
 
-    def _exchange(self, request: Request, started: float) -> tuple[int, str | None, bytes]:
-        target = permitted(request.url, self._private_targets)
-        door = (*target[:3], request.certificate)
-        total = self._limits.total
-        deadline = started + (total if request.within is None else min(total, request.within))
-        connection = self._kept(door) or self._dial(target, started, deadline, request.certificate)
+    def _exchange(
+        self,
+        request: Request,
+        target: Target,
+        door: _Door,
+        connection: Connection,
+        deadline: float,
+    ) -> tuple[int, str | None, bytes]:
         connection.bound(deadline)
         try:
             connection.request(request.method, target.path, request.body, request.headers)
@@ -125,7 +142,7 @@ class Sender:
             raise
         if response.status in _DELIVERED:
             connection.bound(min(deadline, time.monotonic() + self._limits.after_success))
-        content = _content(response)
+        content = _content(response, self._limits.content)
         whole = response.isclosed() or response.length == 0
         response.close()
         if whole and not response.will_close and response.clean():
@@ -216,10 +233,10 @@ _NAMES: tuple[tuple[type[Exception], Callable[[Any], str]], ...] = (
 """How errors are told in the log: the first kind that fits."""
 
 
-def _content(response: HTTPResponse) -> bytes:
+def _content(response: HTTPResponse, most: int) -> bytes:
     """Read the beginning of a body; what goes wrong there no longer matters."""
     parts: list[bytes] = []
-    left = READ_LIMIT
+    left = most
     try:
         while left > 0 and (part := response.read1(left)):
             parts.append(part)
@@ -231,7 +248,7 @@ def _content(response: HTTPResponse) -> bytes:
 
 def _excerpt(content: bytes, request: Request) -> str:
     """Return the beginning of an answer without the secrets that an endpoint may have said back."""
-    text = content.decode("utf-8", "replace")
+    text = content[:READ_LIMIT].decode("utf-8", "replace")
     for secret in _secrets(request):
         text = text.replace(
             secret, "*" * len(secret)

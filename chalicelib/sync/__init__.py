@@ -1,0 +1,1 @@
+"""Sync: what the hub does at vendors; whatever they say comes back through the inbound queue."""
