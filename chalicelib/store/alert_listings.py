@@ -37,7 +37,7 @@ def page(
         )
     low, high = bounds(start, end)
     if after is not None:
-        high = min(high, after["g1sk"])
+        high = min(high, after.get("g1sk") or after["g2sk"])  # as former cursors of active alerts
     if low >= high:
         return Page([], None)
     listed = _of_devices if sought.devices else _of_kinds
