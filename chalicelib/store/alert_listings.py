@@ -37,7 +37,7 @@ def page(
         )
     low, high = bounds(start, end)
     if after is not None:
-        high = min(high, after["g1sk"])
+        high = min(high, after.get("g1sk") or after["g2sk"])  # as former cursors of active alerts
     if low >= high:
         return Page([], None)
     listed = _of_devices if sought.devices else _of_kinds
@@ -74,7 +74,7 @@ def _of_kinds(table: Table, tenant: str, sought: Sought, low: str, high: str, li
         # Whatever changed its kind meanwhile comes twice, and counts as it is now.
         found |= {item["g1sk"]: item for item in islice(items, limit + 2) if item["g1sk"] < high}
         if len(found) > limit:
-            floor = sorted(found, reverse=True)[limit]
+            floor = sorted(found, reverse=True)[limit - 1]
     return _cut(found.values(), limit)
 
 

@@ -265,8 +265,9 @@ def of(template: str) -> tuple[Route, Listing]:
 
 
 def needed(route: Route) -> dict[str, Any]:
-    values = {**EVER, "frame": "1h"}
-    return {each.name: values[each.name] for each in route.query if each.required}
+    """Return what cannot be left out."""
+    filters = LISTINGS[route.template].filters
+    return {each.name: filters[each.name] for each in route.query if each.required}
 
 
 def filled(tenant: Any, listing: Listing, count: int) -> str:
@@ -369,10 +370,11 @@ def test_a_cursor_is_good_nowhere_else(new_tenant: NewTenant, template: str) -> 
             more,
         )
 
+    fixed = query.keys() - EVER.keys()
     for name, value in listing.filters.items():
-        refused(
-            tenant, path, **{name: {"order": "desc", "frame": "1d"}.get(name) or other_than(value)}
-        )
+        if name in fixed:
+            continue
+        refused(tenant, path, **{name: "desc" if name == "order" else other_than(value)})
     refused(other, filled(other, listing, 1))
     for elsewhere in PAGED:
         if elsewhere != template and "{" not in elsewhere:

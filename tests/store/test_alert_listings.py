@@ -161,7 +161,10 @@ def test_what_happens_between_pages_loses_and_repeats_nothing(
     assert always <= set(found)
 
 
-def test_an_alert_that_goes_on_while_a_page_is_read_is_neither_lost_nor_shown_twice() -> None:
+@pytest.mark.parametrize("act", ["acknowledge", "clear"])
+def test_an_alert_that_goes_on_while_a_page_is_read_is_neither_lost_nor_shown_twice(
+    act: str,
+) -> None:
     alarms = Alarms()
     alarms.raised("relayr:a", "first", START)
     alarms.raised("relayr:a", "second", START + 1)
@@ -170,14 +173,14 @@ def test_an_alert_that_goes_on_while_a_page_is_read_is_neither_lost_nor_shown_tw
     (first,) = alarms.expected(Sought(state="active"), None, None)
 
     class Meanwhile(Counts):
-        """Somebody clears the first alert between two readings of the page."""
+        """Somebody acts on the first alert when the first kind of the page was read."""
 
         done = False
 
         def after(self, operation: str) -> None:
             if operation == "Query" and not self.done and self.calls["Query"] == 2:
                 self.done = True
-                alarms.say("relayr:a", "first", "clear", START)
+                alarms.say("relayr:a", "first", act, START)
 
     alarms.aws.dynamodb.faults = watching = Meanwhile()
     (found,) = alarms.pages(Sought(vendors=("relayr",)), 10)
@@ -221,27 +224,46 @@ def test_a_rare_kind_is_one_page_of_few_calls_however_many_others_there_are(
 def test_a_page_of_several_kinds_reads_little_more_than_it_shows() -> None:
     alarms = Alarms()
     for number in range(120):
-        alarms.raised("relayr:a", f"{number}", START + number, SEVERITIES[number % 3])
+        severity = "warning" if number >= 60 else SEVERITIES[number % 3]
+        alarms.raised("relayr:a", f"{number}", START + number, severity)
     pages = Reading(alarms.table.hub.dynamodb)
     alarms.table = Table(Hub(CONFIG, lambda _: pages, alarms.table.hub.now))
 
     first = next(alarms.pages(Sought(state="active"), 30))
 
-    assert len(first) == 30
-    assert sum(pages.read) <= 3 + 32 + 32 + 32
+    assert first == alarms.expected(Sought(state="active"), None, None)[:30]
+    assert sum(pages.read) <= 3 + 32
+
+
+def monthly(count: int) -> Alarms:
+    """An alert of each month, all of them cleared."""
+    alarms = Alarms()
+    for month in range(count):
+        alarms.raised("relayr:a", f"{month}", START - month * 31 * DAY)
+        alarms.say("relayr:a", f"{month}", "clear", START - month * 31 * DAY)
+    alarms.counts.calls.clear()
+    return alarms
+
+
+def test_months_before_the_last_row_of_a_page_are_not_read() -> None:
+    alarms = monthly(12)
+
+    first = next(alarms.pages(Sought(state="cleared"), 2))
+
+    assert len(first) == 2
+    assert alarms.counts.calls["Query"] <= 1 + 3
 
 
 def test_many_months_of_nothing_end_a_page_with_a_cursor() -> None:
-    alarms = Alarms()
-    for month in range(120):
-        alarms.raised("relayr:a", f"{month}", START - month * 31 * DAY)
-        alarms.say("relayr:a", f"{month}", "clear", START - month * 31 * DAY)
+    alarms = monthly(120)
     for alert in sorted(alarms.known.values(), key=lambda each: -each.raised_at)[:-1]:
         where = alerts.find(alarms.table, "ten", alert.id)
         assert where is not None
         alarms.table.delete(Key(where["pk"], where["sk"]))  # as if it had expired
         del alarms.known[alert.id]
 
-    found = list(alarms.pages(Sought(state="cleared"), 10))
+    alarms.raised("relayr:a", "old", START - 118 * 31 * DAY)  # and active: it comes in its place
 
-    assert [len(each) for each in found] == [0, 1]
+    found = list(alarms.pages(Sought(vendors=("relayr",)), 10))
+
+    assert found == [[], alarms.expected(Sought(), None, None)]

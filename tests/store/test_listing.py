@@ -204,3 +204,22 @@ def test_pages_of_one_partition_join_to_all_that_is_kept(count: int, limit: int,
             break
 
     assert found == [n for n in range(count) if not odd or n % 2]
+
+
+@pytest.mark.parametrize("count", [BUDGET - 1, BUDGET, BUDGET + 1])
+def test_a_partition_of_which_almost_nothing_is_kept_is_read_to_its_end(count: int) -> None:
+    table = fresh_table()
+    for n in range(count + 1):
+        table.put(Key("p", to_rfc3339(START + n)), {"n": n})
+
+    def read(after: Plain | None) -> Page:
+        return within(
+            table, "p", "", "", limit=10, after=after, keep=lambda item: item["n"] == count
+        )
+
+    first = read(None)
+    rest = read(first.after) if first.after else Page([], None)
+
+    assert [item["n"] for item in (*first.items, *rest.items)] == [count]
+    assert len(first.items) == (count < BUDGET)
+    assert rest.after is None
