@@ -40,6 +40,8 @@ class Config:
     """The sender id of text messages; without it there are none."""
     mqtt_prefix: str = ""
     """The topic below which tenants' topics are; without it nothing is published again."""
+    exports_url: str = ""
+    """The queue of exports."""
     deliver_processes: int = 4
     """Processes that deliver to one integration at a time: each takes its share of what that allows."""
 
@@ -51,6 +53,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
         inbound_url=environment["INBOUND_QUEUE_URL"],
         deliveries_url=environment["DELIVERIES_QUEUE_URL"],
         ordered_url=environment["ORDERED_QUEUE_URL"],
+        exports_url=environment["EXPORTS_QUEUE_URL"],
         dead_letters_url=environment["DEAD_LETTERS_QUEUE_URL"],
         bucket=environment["ARCHIVE_BUCKET"],
         root_key_sha256=environment.get("ROOT_KEY_SHA256", ""),

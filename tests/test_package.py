@@ -34,6 +34,7 @@ FUNCTIONS = {
     "Project": "ProjectRole",
     "Dispatch": "DispatchRole",
     "Deliver": "DeliverRole",
+    "Export": "ExportRole",
     "Sweep": "SweepRole",
 }
 IN_THE_RUNTIME = (
@@ -265,6 +266,7 @@ def test_the_template_and_the_hub_take_the_same_topics(
         "DEAD_LETTERS_QUEUE_URL",
         "ARCHIVE_BUCKET",
         "ORDERED_QUEUE_URL",
+        "EXPORTS_QUEUE_URL",
         "SECRETS_KEY",
     )
     environment = dict.fromkeys(names, "x") | {"MQTT_PREFIX": prefix}
@@ -284,9 +286,15 @@ def test_only_who_must_may_write(resources: dict[str, Any]) -> None:
         for action in [actions] if isinstance(actions, str) else actions:
             writers.setdefault(action, set()).add(role)
     assert writers["dynamodb:PutItem"] == {*FUNCTIONS.values()} - {"DispatchRole"}
-    assert writers["s3:PutObject"] == {"ApiHandlerRole", "NormalizeRole", "DeliverRole"}
+    assert writers["s3:PutObject"] == {
+        "ApiHandlerRole",
+        "NormalizeRole",
+        "DeliverRole",
+        "ExportRole",
+    }
+    assert writers["s3:DeleteObject"] == {"ExportRole"}
     assert writers["s3:ListBucket"] == {"ApiHandlerRole", "NormalizeRole"}
-    assert writers["sqs:ReceiveMessage"] == {"NormalizeRole", "DeliverRole"}
+    assert writers["sqs:ReceiveMessage"] == {"NormalizeRole", "DeliverRole", "ExportRole"}
     assert writers["dynamodb:GetRecords"] == {"ProjectRole", "DispatchRole"}
     assert "dynamodb:Scan" not in writers
     for action in ("kms:Decrypt", "kms:GenerateDataKey"):
@@ -318,6 +326,8 @@ def test_table_queues_and_bucket_are_defined_once(resources: dict[str, Any]) -> 
     assert sorted(kinds["AWS::SQS::Queue"]) == [
         "DeliveriesDeadLetters",
         "DeliveriesQueue",
+        "ExportsDeadLetters",
+        "ExportsQueue",
         "InboundDeadLetters",
         "InboundQueue",
         "OrderedDeadLetters",
@@ -360,6 +370,7 @@ def test_functions_are_told_what_the_configuration_reads(template: dict[str, Any
         bucket="ArchiveBucket",
         account="AWS::AccountId",
         ordered_url="OrderedQueue",
+        exports_url="ExportsQueue",
         secrets_key="SecretsKey",
     )
 
@@ -390,6 +401,7 @@ def test_the_template_takes_every_retry_schedule_that_the_hub_takes(
         ("Normalize", "InboundQueue", "InboundDeadLetters"),
         ("Deliver", "DeliveriesQueue", "DeliveriesDeadLetters"),
         ("Deliver", "OrderedQueue", "OrderedDeadLetters"),
+        ("Export", "ExportsQueue", "ExportsDeadLetters"),
     ],
 )
 def test_a_message_fails_one_by_one_and_ends_in_its_dead_letters(
@@ -510,6 +522,7 @@ def test_every_function_and_every_dead_letter_has_an_alarm(resources: dict[str, 
         "InboundDeadLetters",
         "DeliveriesDeadLetters",
         "OrderedDeadLetters",
+        "ExportsDeadLetters",
         "StreamFailures",
     ):
         name = json.dumps({"Fn::GetAtt": [queue, "QueueName"]})

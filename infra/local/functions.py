@@ -35,6 +35,7 @@ _QUEUES = {
     "normalize": ("normalize", "InboundQueue", 2),
     "deliver": ("deliver", "DeliveriesQueue", 64),
     "ordered": ("deliver", "OrderedQueue", 64),
+    "export": ("export", "ExportsQueue", 2),
 }
 """Which function each queue feeds, and with how many invocations at a time."""
 _STREAMS = ("project", "dispatch")
@@ -106,6 +107,7 @@ class Functions:
             self.caught_up(within=20)
         self.queues["deliver"].stop()
         self.queues["ordered"].stop()
+        self.queues["export"].stop()
         if read_to_end:
             self.caught_up(within=5)
         for poller in self.streams.values():

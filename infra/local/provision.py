@@ -62,6 +62,7 @@ class Provisioned:
             "INBOUND_QUEUE_URL": self.queues["InboundQueue"].url,
             "DELIVERIES_QUEUE_URL": self.queues["DeliveriesQueue"].url,
             "ORDERED_QUEUE_URL": self.queues["OrderedQueue"].url,
+            "EXPORTS_QUEUE_URL": self.queues["ExportsQueue"].url,
             "DEAD_LETTERS_QUEUE_URL": self.queues["DeliveriesDeadLetters"].url,
             "ARCHIVE_BUCKET": self.bucket,
             "SECRETS_KEY": self.secrets_key,

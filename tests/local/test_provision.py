@@ -30,6 +30,7 @@ def test_queues_redrive_to_their_dead_letters(aws: Any, provisioned: provision.P
         ("InboundQueue", "InboundDeadLetters"),
         ("DeliveriesQueue", "DeliveriesDeadLetters"),
         ("OrderedQueue", "OrderedDeadLetters"),
+        ("ExportsQueue", "ExportsDeadLetters"),
     ):
         said = sqs.get_queue_attributes(
             QueueUrl=provisioned.queues[queue].url, AttributeNames=["RedrivePolicy"]
@@ -44,6 +45,7 @@ def test_the_handlers_are_told_every_resource(provisioned: provision.Provisioned
         "INBOUND_QUEUE_URL": provisioned.queues["InboundQueue"].url,
         "DELIVERIES_QUEUE_URL": provisioned.queues["DeliveriesQueue"].url,
         "ORDERED_QUEUE_URL": provisioned.queues["OrderedQueue"].url,
+        "EXPORTS_QUEUE_URL": provisioned.queues["ExportsQueue"].url,
         "DEAD_LETTERS_QUEUE_URL": provisioned.queues["DeliveriesDeadLetters"].url,
         "ARCHIVE_BUCKET": provisioned.bucket,
         "SECRETS_KEY": provisioned.secrets_key,

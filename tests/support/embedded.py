@@ -73,6 +73,7 @@ class Embedded:
             dead_letters_url=urls["DEAD_LETTERS_QUEUE_URL"],
             bucket=made.bucket,
             ordered_url=urls["ORDERED_QUEUE_URL"],
+            exports_url=urls["EXPORTS_QUEUE_URL"],
             secrets_key=made.secrets_key,
         )
         return Hub(settings, client or self.client, self.clock)
