@@ -1,4 +1,4 @@
-"""What the API and the export stage share of an export beside its row: its message, its file, the link to it."""
+"""Beside an export's row: the message that names its next slice, its file, the link to that."""
 
 from __future__ import annotations
 

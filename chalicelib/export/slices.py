@@ -73,9 +73,7 @@ def _attempt(hub: Hub, export: Export, size: Size) -> None:
     refusal = _refusal(export)
     if refusal is not None:
         now = hub.now()
-        failed = exports.save(
-            table, replace(export, state=FAILED, reason=refusal, finished_at=now)
-        )
+        failed = exports.save(table, replace(export, state=FAILED, reason=refusal, finished_at=now))
         telemetry.plain("export.failed", id=failed.id, reason=refusal)
         _clear(hub, failed)
         return
@@ -123,7 +121,7 @@ class _Piece:
         self.held = bytearray()
 
     def write(self) -> Export:
-        """Read on until there is enough of it, and put it into the bucket.  Returns the export as it is then."""
+        """Read on until there is enough, and put it into the bucket.  Returns the export as it is then."""
         if self.export.rest is not None:
             answer = self.hub.s3.get_object(Bucket=self.hub.config.bucket, Key=self.export.rest)
             self.held += answer["Body"].read()
@@ -183,7 +181,7 @@ class _Piece:
         upload = self.export.upload or self._begin()
         number = self.export.attempts
         answer = self.hub.s3.upload_part(
-            **_upload(self.hub, self.export, upload), PartNumber=number, Body=self.held
+            **_upload(self.hub, self.export, upload), PartNumber=number, Body=bytes(self.held)
         )
         parts = (*self.export.parts, (number, answer["ETag"]))
         return replace(self.export, upload=upload, parts=parts)
@@ -198,7 +196,7 @@ class _Piece:
 
     def _rest(self) -> Export:
         key = rest_of(self.export)
-        self.hub.s3.put_object(Bucket=self.hub.config.bucket, Key=key, Body=self.held)
+        self.hub.s3.put_object(Bucket=self.hub.config.bucket, Key=key, Body=bytes(self.held))
         return replace(self.export, rest=key)
 
 
@@ -232,7 +230,7 @@ def _clear(hub: Hub, export: Export) -> None:
         exports.forget(table_of(hub), export)
 
 
-def _upload(hub: Hub, export: Export, upload: str) -> dict[str, str]:
+def _upload(hub: Hub, export: Export, upload: str) -> dict[str, Any]:
     return {"Bucket": hub.config.bucket, "Key": file_of(export), "UploadId": upload}
 
 

@@ -205,6 +205,7 @@ CONFIG = Config(
     "ordered.fifo",
     hashed(ROOT_KEY),
     account="999999999999",
+    exports_url="exports",
 )
 
 
