@@ -7,7 +7,6 @@ names follow from each other, without a gap and without a row twice.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib import exportation, telemetry
 from chalicelib.export import rows
 from chalicelib.exportation import GZIP, Slice, file_of, rest_of
+from chalicelib.model.decode import compress
 from chalicelib.store import devices, exports, series
 from chalicelib.store.exports import DELETED, DONE, FAILED, RUNNING, Export
 from chalicelib.store.series import Reading
@@ -39,6 +39,8 @@ class Size:
     """Bytes of a part (S3 takes 5 MiB or more): a slice ends when it has so many."""
     rows: int = 500
     """Rows that are turned into text at a time."""
+    member: int = 256 * 1024
+    """Bytes of text that are compressed at a time."""
     milliseconds: int = 5000
 
 
@@ -115,9 +117,7 @@ class _Piece:
         self.export = export
         self.size = size
         self.until = hub.now() + size.milliseconds
-        self.deflate = (
-            zlib.compressobj(6, zlib.DEFLATED, 31) if export.compression == GZIP else None
-        )
+        self.text = bytearray()
         self.held = bytearray()
 
     def write(self) -> Export:
@@ -131,9 +131,7 @@ class _Piece:
         while not _read_through(self.export):
             if not self._device():
                 break
-        if self.deflate is not None:
-            # A member of its own: concatenated members are a gzip file too.
-            self.held += self.deflate.flush()
+        self._press()
         self.export = replace(
             self.export, size=self.export.size + len(self.held) - before, rest=None
         )
@@ -172,7 +170,15 @@ class _Piece:
         )
 
     def _hold(self, text: bytes) -> None:
-        self.held += text if self.deflate is None else self.deflate.compress(text)
+        self.text += text
+        if self.export.compression != GZIP or len(self.text) >= self.size.member:
+            self._press()
+
+    def _press(self) -> None:
+        # Each time a member of its own: concatenated members are a gzip file too.
+        if self.text:
+            self.held += compress(self.text) if self.export.compression == GZIP else self.text
+            self.text.clear()
 
     def _enough(self) -> bool:
         return len(self.held) >= self.size.part or self.hub.now() >= self.until

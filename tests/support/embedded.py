@@ -32,7 +32,10 @@ class Embedded:
 
     def client(self, service: str) -> Any:
         """Return a new client of a service."""
-        settings = ClientConfig(retries={"mode": "standard", "max_attempts": 1})
+        settings = ClientConfig(
+            signature_version="s3v4" if service == "s3" else None,
+            retries={"mode": "standard", "max_attempts": 1},
+        )
         made: Any = self.session.client(  # type: ignore[call-overload]
             service, endpoint_url=self.endpoint_url, config=settings
         )
