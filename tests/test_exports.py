@@ -278,7 +278,7 @@ def test_two_processes_with_one_message_leave_one_whole_file(compression: str | 
         fill(world)
         before = world.wanted("relayr:b", "relayr:a")
         export = world.order("relayr:b", "relayr:a", compression=compression)
-        faults.intrude = lambda world=world: interfere(world)  # type: ignore[misc]
+        faults.intrude = lambda world=world: interfere(world)
         world.until_quiet()
         met = faults.intrude is None
 

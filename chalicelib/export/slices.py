@@ -177,7 +177,9 @@ class _Piece:
     def _press(self) -> None:
         # Each time a member of its own: concatenated members are a gzip file too.
         if self.text:
-            self.held += compress(self.text) if self.export.compression == GZIP else self.text
+            self.held += (
+                compress(bytes(self.text)) if self.export.compression == GZIP else self.text
+            )
             self.text.clear()
 
     def _enough(self) -> bool:
