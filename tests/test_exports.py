@@ -46,6 +46,8 @@ class World:
 
     faults: Faults = field(default_factory=Faults)
     size: Size = SMALL
+    in_hand: list[Any] = field(default_factory=list)
+    """The message that is worked on."""
 
     def __post_init__(self) -> None:
         self.aws = FakeAws(self.faults)
@@ -82,7 +84,8 @@ class World:
 
     def take(self, identity: str) -> None:
         queue = self.aws.sqs.queues[QUEUE]
-        event = {"Records": [record(queue[identity])]}
+        self.in_hand = [record(queue[identity])]
+        event = {"Records": self.in_hand}
         if not entry.run(event, self.another_process(), self.size)["batchItemFailures"]:
             queue.pop(identity, None)
 
@@ -162,14 +165,14 @@ def fill(world: World) -> None:
 
 
 class Slow(Nth):
-    """As Nth, and every query takes three seconds: slices end by their time, with a rest."""
+    """As Nth, and every query takes six seconds: slices end by their time, with a rest."""
 
     world: World
 
     def before(self, operation: str) -> None:
         super().before(operation)
         if operation == "Query" and self.armed:
-            self.world.aws.clock.forward(3000)
+            self.world.aws.clock.forward(6000)
 
 
 def rows(world: World, export: Export) -> list[Any]:
@@ -268,8 +271,11 @@ class Twice(Faults):
             intrude()
 
 
+@pytest.mark.parametrize("finish", [False, True])
 @pytest.mark.parametrize("compression", [None, "gzip"])
-def test_two_processes_with_one_message_leave_one_whole_file(compression: str | None) -> None:
+def test_two_processes_with_one_message_leave_one_whole_file(
+    compression: str | None, finish: bool
+) -> None:
     n, met = 0, True
     while met:
         n += 1
@@ -278,7 +284,7 @@ def test_two_processes_with_one_message_leave_one_whole_file(compression: str | 
         fill(world)
         before = world.wanted("relayr:b", "relayr:a")
         export = world.order("relayr:b", "relayr:a", compression=compression)
-        faults.intrude = lambda world=world: interfere(world)
+        faults.intrude = lambda world=world: interfere(world, finish=finish)
         world.until_quiet()
         met = faults.intrude is None
 
@@ -292,12 +298,15 @@ def test_two_processes_with_one_message_leave_one_whole_file(compression: str | 
     assert n > 30
 
 
-def interfere(world: World) -> None:
-    """Let late values arrive here and there, and another process do what is left."""
+def interfere(world: World, *, finish: bool) -> None:
+    """Let late values arrive here and there, and another process do the same slice, or all that is left."""
     world.measured("b", (START + 1, -1.0))
     for hour in range(3):
         world.measured("a", (START + hour * 3_600_000 + 90_000, -1.0))
-    world.until_quiet()
+    if finish:
+        world.until_quiet()
+    else:
+        entry.run({"Records": world.in_hand}, world.another_process(), world.size)
 
 
 def test_what_is_stored_behind_the_place_that_was_read_is_left_out_and_ahead_of_it_comes() -> None:
@@ -364,6 +373,37 @@ def test_old_messages_mean_nothing() -> None:
 
     assert world.find(export) == done
     assert not world.aws.sqs.queues[QUEUE]
+
+
+def test_who_died_before_naming_the_next_slice_is_made_good_by_its_own_message() -> None:
+    world = World()
+    fill(world)
+    world.order("relayr:a")
+    assert world.work()
+    queue = world.aws.sqs.queues[QUEUE]
+    named = [message.body for message in queue.values()]
+    queue.clear()
+
+    again = [{**world.in_hand[0], "attributes": {"ApproximateReceiveCount": "2"}}]
+    assert entry.run({"Records": again}, world.hub, SMALL) == {"batchItemFailures": []}
+
+    assert [message.body for message in queue.values()] == named
+
+
+def test_what_is_deleted_leaves_neither_parts_nor_rest() -> None:
+    faults = Slow()
+    world = faults.world = World(faults)
+    fill(world)
+    export = world.order("relayr:a")
+    faults.armed = True
+    while not (world.find(export).rest and world.find(export).parts):
+        assert world.work()
+
+    assert exports.give_up(table_of(world.hub), TENANT, export.id)
+    world.until_quiet()
+
+    assert world.aws.s3.uploads == {}
+    assert [name for name in world.aws.s3.objects if name.startswith("exports/")] == []
 
 
 class Refusing(Faults):

@@ -26,6 +26,7 @@ COLUMNS = (
 """The columns of CSV.  Their order is a promise: new ones come at the end."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _Row = Mapping[str, Any]
+_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 def head(form: str) -> bytes:
@@ -75,10 +76,6 @@ def _csv(rows: Iterable[Iterable[str]]) -> bytes:
     written = io.StringIO()
     csv.writer(written).writerows(rows)
     return written.getvalue().encode()
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
 _WRITERS: Mapping[str, Callable[[Iterable[_Row]], bytes]] = {"csv": _table, "ndjson": _ndjson}
