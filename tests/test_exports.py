@@ -36,8 +36,8 @@ QUEUE = "exports"
 TENANT = "ten"
 START, END = 1_794_000_000_000, 1_794_090_000_000
 VISIBILITY = 360_000
-SMALL = Size(part=2000, rows=7)
-"""Slices of about ten rows."""
+SMALL = Size(part=2000, rows=2)
+"""Slices of six rows."""
 
 
 @dataclass
