@@ -80,10 +80,19 @@ def sync(event: SQSEvent) -> dict[str, Any]:
     return entry.run(event.to_dict())
 
 
+@app.on_sqs_message(queue_arn=_ELSEWHERE, batch_size=1, name="export")
+def export(event: SQSEvent) -> dict[str, Any]:
+    """Write measurements into a file, a slice at a time."""
+    from chalicelib.export import entry  # noqa: PLC0415
+
+    return entry.run(event.to_dict())
+
+
 @app.schedule(Rate(1, unit=Rate.MINUTES), name="sweep")
 def sweep(_event: CloudWatchEvent) -> dict[str, Any]:
     """Do what is due by the clock: silent devices go offline, parked deliveries and lost work come back."""
     from chalicelib.deliver import parked, recovery  # noqa: PLC0415
+    from chalicelib.export import stalled as exports  # noqa: PLC0415
     from chalicelib.normalize import stalled  # noqa: PLC0415
     from chalicelib.project import silence  # noqa: PLC0415
     from chalicelib.sync import schedule, timeouts  # noqa: PLC0415
@@ -96,4 +105,5 @@ def sweep(_event: CloudWatchEvent) -> dict[str, Any]:
         "revived": recovery.sweep(),
         "synced": schedule.sweep(),
         "timed_out": timeouts.sweep(),
+        "exporting": exports.sweep(),
     }

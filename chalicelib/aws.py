@@ -95,6 +95,9 @@ def client(service: str, *, guest: bool = False, **options: Any) -> Any:
     from botocore.config import Config as ClientConfig  # noqa: PLC0415
 
     settings = ClientConfig(
+        # What S3 takes in every region, for links too, and at every endpoint.
+        signature_version="s3v4" if service == "s3" else None,
+        s3={"addressing_style": "path"} if service == "s3" and not guest else None,
         parameter_validation=False,
         connect_timeout=3,
         read_timeout=15,

@@ -44,6 +44,8 @@ class Config:
     """The queue of what is to be done at vendors."""
     ordered_dead_letters_url: str = ""
     """The dead-letter queue of the queue that keeps order."""
+    exports_url: str = ""
+    """The queue of exports."""
     deliver_processes: int = 4
     """Processes that deliver to one integration at a time: each takes its share of what that allows."""
 
@@ -56,6 +58,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Config:
         deliveries_url=environment["DELIVERIES_QUEUE_URL"],
         ordered_url=environment["ORDERED_QUEUE_URL"],
         sync_url=environment["SYNC_QUEUE_URL"],
+        exports_url=environment["EXPORTS_QUEUE_URL"],
         dead_letters_url=environment["DEAD_LETTERS_QUEUE_URL"],
         ordered_dead_letters_url=environment["ORDERED_DEAD_LETTERS_QUEUE_URL"],
         bucket=environment["ARCHIVE_BUCKET"],

@@ -283,3 +283,43 @@ def test_a_data_key_is_only_opened_in_its_context(embedded: Embedded) -> None:
         return len(plain), opened == plain, refused.value.response["Error"]["Code"]
 
     assert pair.same(ask) == (32, True, "InvalidCiphertextException")
+
+
+def test_parts_are_composed_and_uploads_given_up_alike(embedded: Embedded) -> None:
+    pair = Pair(embedded)
+
+    def parts(hub: Hub) -> list[Any]:
+        where = {"Bucket": hub.config.bucket, "Key": "exports/a"}
+
+        def begun() -> dict[str, Any]:
+            return {**where, "UploadId": hub.s3.create_multipart_upload(**where)["UploadId"]}  # type: ignore[arg-type]
+
+        def code(call: Callable[..., Any], **request: Any) -> Any:
+            try:
+                call(**request)
+            except ClientError as error:
+                return error.response["Error"]["Code"]
+            return None
+
+        upload, dropped = begun(), begun()
+        tags = {
+            number: hub.s3.upload_part(**upload, PartNumber=number, Body=body)["ETag"]
+            for number, body in ((2, b"a" * 5 * 1024 * 1024), (5, b"never"), (9, b""))
+        }
+        named: Any = [{"PartNumber": number, "ETag": tags[number]} for number in (2, 9)]
+        before = code(hub.s3.head_object, **where)
+        hub.s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": named})
+        hub.s3.abort_multipart_upload(**dropped)
+        return [
+            tags,
+            before,
+            code(hub.s3.upload_part, **dropped, PartNumber=1, Body=b""),
+            code(hub.s3.abort_multipart_upload, **dropped),
+            code(hub.s3.abort_multipart_upload, **upload),
+            hub.s3.get_object(**where)["Body"].read(),  # type: ignore[arg-type]
+            code(hub.s3.delete_object, **where),
+            code(hub.s3.delete_object, **where),
+            code(hub.s3.head_object, **where),
+        ]
+
+    assert pair.same(parts)[1:5] == ["404", "NoSuchUpload", "NoSuchUpload", "NoSuchUpload"]

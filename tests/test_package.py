@@ -35,6 +35,7 @@ FUNCTIONS = {
     "Dispatch": "DispatchRole",
     "Deliver": "DeliverRole",
     "Sync": "SyncRole",
+    "Export": "ExportRole",
     "Sweep": "SweepRole",
 }
 IN_THE_RUNTIME = (
@@ -268,6 +269,7 @@ def test_the_template_and_the_hub_take_the_same_topics(
         "ORDERED_QUEUE_URL",
         "SYNC_QUEUE_URL",
         "ORDERED_DEAD_LETTERS_QUEUE_URL",
+        "EXPORTS_QUEUE_URL",
         "SECRETS_KEY",
     )
     environment = dict.fromkeys(names, "x") | {"MQTT_PREFIX": prefix}
@@ -292,9 +294,16 @@ def test_only_who_must_may_write(resources: dict[str, Any]) -> None:
         "NormalizeRole",
         "DeliverRole",
         "SyncRole",
+        "ExportRole",
     }
+    assert writers["s3:DeleteObject"] == {"ExportRole"}
     assert writers["s3:ListBucket"] == {"ApiHandlerRole", "NormalizeRole"}
-    assert writers["sqs:ReceiveMessage"] == {"NormalizeRole", "DeliverRole", "SyncRole"}
+    assert writers["sqs:ReceiveMessage"] == {
+        "NormalizeRole",
+        "DeliverRole",
+        "SyncRole",
+        "ExportRole",
+    }
     assert writers["dynamodb:GetRecords"] == {"ProjectRole", "DispatchRole"}
     assert "dynamodb:Scan" not in writers
     assert writers["kms:GenerateDataKey"] == {"ApiHandlerRole", "DeliverRole"}
@@ -345,6 +354,8 @@ def test_table_queues_and_bucket_are_defined_once(resources: dict[str, Any]) -> 
     assert sorted(kinds["AWS::SQS::Queue"]) == [
         "DeliveriesDeadLetters",
         "DeliveriesQueue",
+        "ExportsDeadLetters",
+        "ExportsQueue",
         "InboundDeadLetters",
         "InboundQueue",
         "OrderedDeadLetters",
@@ -391,6 +402,7 @@ def test_functions_are_told_what_the_configuration_reads(template: dict[str, Any
         ordered_url="OrderedQueue",
         sync_url="SyncQueue",
         ordered_dead_letters_url="OrderedDeadLetters",
+        exports_url="ExportsQueue",
         secrets_key="SecretsKey",
     )
 
@@ -422,6 +434,7 @@ def test_the_template_takes_every_retry_schedule_that_the_hub_takes(
         ("Deliver", "DeliveriesQueue", "DeliveriesDeadLetters"),
         ("Deliver", "OrderedQueue", "OrderedDeadLetters"),
         ("Sync", "SyncQueue", "SyncDeadLetters"),
+        ("Export", "ExportsQueue", "ExportsDeadLetters"),
     ],
 )
 def test_a_message_fails_one_by_one_and_ends_in_its_dead_letters(
@@ -557,6 +570,7 @@ def test_every_function_and_every_dead_letter_has_an_alarm(resources: dict[str, 
         "DeliveriesDeadLetters",
         "OrderedDeadLetters",
         "SyncDeadLetters",
+        "ExportsDeadLetters",
         "StreamFailures",
     ):
         name = json.dumps({"Fn::GetAtt": [queue, "QueueName"]})

@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from chalicelib.api.routing import DEVICE_ID_BYTES
 from chalicelib.model import lwm2m, matching
 from chalicelib.model.metrics import METRICS
 from chalicelib.model.times import from_rfc3339
@@ -356,6 +357,54 @@ class FilterTest(Body):
     """A filter to try before it is saved; without it the integration's own counts."""
 
     filter: Filter = Field(default_factory=dict)
+
+
+# --- exports ---------------------------------------------------------------------------------------
+
+_MOST = 1000
+"""Devices, or metrics, of one export."""
+
+
+def _key(text: str) -> str:
+    if len(text.encode("utf-8", "replace")) > DEVICE_ID_BYTES:
+        raise ValueError(f"at most {DEVICE_ID_BYTES} bytes")
+    return text
+
+
+class ExportBody(Body):
+    """Which measurements go into a file, and its format; without ``metrics`` all that a device has."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "devices": ["haltian:TSAR01EKF200000001"],
+                    "metrics": ["temperature", "relative_humidity"],
+                    "from": "2026-01-01T00:00:00Z",
+                    "to": "2026-02-01T00:00:00Z",
+                    "format": "csv",
+                    "compression": "gzip",
+                }
+            ]
+        }
+    )
+    devices: Annotated[
+        list[Annotated[str, StringConstraints(min_length=1), AfterValidator(_key)]],
+        Field(min_length=1, max_length=_MOST, json_schema_extra={"uniqueItems": True}),
+        AfterValidator(_unique),
+    ]
+    metrics: (
+        Annotated[
+            list[Text],
+            Field(min_length=1, max_length=_MOST, json_schema_extra={"uniqueItems": True}),
+            AfterValidator(_unique),
+        ]
+        | None
+    ) = None
+    begin: Moment = Field(alias="from")
+    end: Moment = Field(alias="to")
+    format: Literal["csv", "ndjson"]
+    compression: Literal["gzip"] | None = None
 
 
 # --- access ----------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from chalicelib.api.problems import ProblemError
 Scope = Literal["read", "write", "admin", "root"]
 _ID_BYTES = 1000
 """An id longer than this exists nowhere, and DynamoDB refuses keys of more than 1 or 2 KB."""
-_DEVICE_ID_BYTES = 1900
+DEVICE_ID_BYTES = 1900
 _REST = "{path+}"
 """The rest of the path, whatever it is: its handler reads it itself."""
 
@@ -141,6 +141,6 @@ def _matched(template: Sequence[str], segments: Sequence[str]) -> dict[str, str]
 
 def _check_ids(path: dict[str, str]) -> None:
     for name, value in path.items():
-        limit = _DEVICE_ID_BYTES if name == "device_id" else _ID_BYTES
+        limit = DEVICE_ID_BYTES if name == "device_id" else _ID_BYTES
         if len(value.encode("utf-8", "replace")) > limit:
             raise ProblemError("not-found", "There is nothing with an id this long.")

@@ -10,6 +10,7 @@ _ALERT = "/v1/alerts/{alert_id}"
 _CONNECTION = "/v1/connections/{connection_id}"
 _INTEGRATION = "/v1/integrations/{integration_id}"
 _COMMAND = "/v1/commands/{command_id}"
+_EXPORT = "/v1/exports/{export_id}"
 _KEY = "/v1/api-keys/{key_id}"
 _QUARANTINE = "/v1/quarantine/{quarantine_id}"
 
@@ -60,6 +61,25 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET", f"{_DEVICE}/media", "read", "events.media_of_device", "List media of a device",
         query=(*p.RANGE, *p.PAGED), returns="records.Media", listed=True,
+    ),
+    # --- exports
+    Route(
+        "POST", "/v1/exports", "admin", "exports.begin", "Write measurements into a file",
+        body="ExportBody", status=202, returns="administration.Export",
+        creates="exp",
+    ),
+    Route(
+        "GET", "/v1/exports", "admin", "exports.list_exports", "List exports",
+        query=p.PAGED, returns="administration.Export", listed=True,
+    ),
+    Route(
+        "GET", _EXPORT, "admin", "exports.read",
+        "Follow an export; once it is done, with a link to its file",
+        returns="administration.Export",
+    ),
+    Route(
+        "DELETE", _EXPORT, "admin", "exports.delete", "End an export and remove its file",
+        status=204,
     ),
     # --- alerts
     Route(

@@ -20,6 +20,7 @@ renormal.   T#tenant#N#connection number                          by_state RENOR
 integration T#tenant#I            integration
 delivery    T#tenant#I#integr.    L#delivery id                   by_time T#..#I#integr#month, by_state DUE
 job         T#tenant#J#owner      job id                          by_time T#tenant#JOB#owner, by_state JOBS
+export      T#tenant#X            export id                       by_time T#tenant#EXPORT, by_state EXPORTS
 quarantine  T#tenant#Q            quarantine id                   by_time T#tenant#QUARANTINE#month
 api key     K#sha256              KEY                             by_time T#tenant#KEY
 allowance   T#tenant#RATE#key     ALLOWANCE                       (what a busy key may still do)

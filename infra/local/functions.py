@@ -36,6 +36,7 @@ _QUEUES = {
     "deliver": ("deliver", "DeliveriesQueue", 64),
     "ordered": ("deliver", "OrderedQueue", 64),
     "sync": ("sync", "SyncQueue", 4),
+    "export": ("export", "ExportsQueue", 2),
 }
 """Which function each queue feeds, and with how many invocations at a time."""
 _STREAMS = ("project", "dispatch")
@@ -108,6 +109,7 @@ class Functions:
         self.queues["deliver"].stop()
         self.queues["ordered"].stop()
         self.queues["sync"].stop()
+        self.queues["export"].stop()
         if read_to_end:
             self.caught_up(within=5)
         for poller in self.streams.values():

@@ -148,7 +148,7 @@ class Hub:
             hands.s3,
             hands.kms,
         )  # made here: boto3 makes clients in one thread
-        names = ("normalize", "project", "dispatch", "deliver", "sync", "sweep")
+        names = ("normalize", "project", "dispatch", "deliver", "sync", "export", "sweep")
         functions = Functions(
             self._session,
             provisioned,

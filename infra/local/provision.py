@@ -63,6 +63,7 @@ class Provisioned:
             "DELIVERIES_QUEUE_URL": self.queues["DeliveriesQueue"].url,
             "ORDERED_QUEUE_URL": self.queues["OrderedQueue"].url,
             "SYNC_QUEUE_URL": self.queues["SyncQueue"].url,
+            "EXPORTS_QUEUE_URL": self.queues["ExportsQueue"].url,
             "DEAD_LETTERS_QUEUE_URL": self.queues["DeliveriesDeadLetters"].url,
             "ORDERED_DEAD_LETTERS_QUEUE_URL": self.queues["OrderedDeadLetters"].url,
             "ARCHIVE_BUCKET": self.bucket,

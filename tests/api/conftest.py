@@ -211,6 +211,7 @@ CONFIG = Config(
     "ordered.fifo",
     hashed(ROOT_KEY),
     account="999999999999",
+    exports_url="exports",
 )
 
 

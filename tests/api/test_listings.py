@@ -150,6 +150,13 @@ def sync(tenant: Any, number: int) -> None:
     jobs.save(table_of(tenant.hub), Job(new_id("job"), *where, tenant.clock.now, request))
 
 
+def export(tenant: Any, number: int) -> None:
+    if not number:
+        tenant.measured("a", tenant.clock.now, 1)
+    tenant.clock.forward(number % 2)
+    tenant.post("/v1/exports", {"devices": ["relayr:a"], "format": "csv", **EVER})
+
+
 def at(path: str) -> Callable[[Any], str]:
     return lambda _: path
 
@@ -220,6 +227,7 @@ LISTINGS: dict[str, Listing] = {
     "/v1/api-keys": Listing(api_key, at("/v1/api-keys")),
     "/v1/devices/{device_id}/commands": Listing(command, at("/v1/devices/relayr:a/commands")),
     "/v1/connections/{connection_id}/sync": Listing(sync, below("connections", "sync")),
+    "/v1/exports": Listing(export, at("/v1/exports")),
     "/v1/audit": Listing(api_key, at("/v1/audit"), EVER, at="at"),
     "/v1/devices/{device_id}/measurements/aggregate": Listing(
         measurement,

@@ -49,6 +49,7 @@ BODIES: dict[str, Any] = {
     "KeyBody": {"name": "x", "scopes": ["read"]},
     "TenantBody": {"name": "x"},
     "CommandBody": {"name": "x"},
+    "ExportBody": {"devices": ["relayr:MARK"], **SPAN, "format": "csv"},
 }
 """A body that each model takes."""
 FILTERS = {
@@ -146,6 +147,7 @@ def filled(tenant: Tenant) -> dict[str, list[str]]:
     return ids | {
         "device_id": ["relayr:MARK", "relayr:MARK0"],
         "command_id": [row["id"] for row in ordered],
+        "export_id": [tenant.post("/v1/exports", BODIES["ExportBody"])["id"] for _ in range(3)],
         "alert_id": [row["id"] for row in tenant.get("/v1/alerts")["data"]],
         "receipt_id": [row["receipt_id"] for row in quarantined],
         "quarantine_id": [row["id"] for row in quarantined],
@@ -393,8 +395,8 @@ def test_cursors_are_useless_without_a_key(world: World) -> None:
 
 def test_an_idempotency_key_of_another_means_nothing(world: World) -> None:
     for route in SCOPED:
-        if route.method != "POST" or route.names:
-            continue
+        if route.method != "POST" or route.names or route.body == "ExportBody":
+            continue  # an export names devices, which the other has not
         body = BODIES[route.body] if route.body else None
         headers = {"idempotency-key": f"shared {route.template}"}
         first = world.rich.send("POST", route.template, body, headers=headers)
@@ -402,6 +404,16 @@ def test_an_idempotency_key_of_another_means_nothing(world: World) -> None:
         assert mine.status == first.status
         assert mine.value["id"] != first.value["id"]
         assert "Idempotency-Replayed" not in mine.headers
+
+
+def test_anothers_devices_cannot_be_exported(world: World) -> None:
+    for pair in world.pairs("device_id"):
+        answers = [
+            world.poor.send("POST", "/v1/exports", {**BODIES["ExportBody"], "devices": [each]})
+            for each in pair
+        ]
+        assert [each.status for each in answers] == [422, 422]
+        assert answers[0].text.replace(pair[0], "") == answers[1].text.replace(pair[1], "")
 
 
 def test_an_integration_that_names_anothers_things_gets_and_counts_nothing(world: World) -> None:

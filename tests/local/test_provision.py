@@ -30,6 +30,7 @@ def test_queues_redrive_to_their_dead_letters(aws: Any, provisioned: provision.P
         ("InboundQueue", "InboundDeadLetters"),
         ("DeliveriesQueue", "DeliveriesDeadLetters"),
         ("OrderedQueue", "OrderedDeadLetters"),
+        ("ExportsQueue", "ExportsDeadLetters"),
     ):
         said = sqs.get_queue_attributes(
             QueueUrl=provisioned.queues[queue].url, AttributeNames=["RedrivePolicy"]
@@ -45,6 +46,7 @@ def test_the_handlers_are_told_every_resource(provisioned: provision.Provisioned
         "DELIVERIES_QUEUE_URL": provisioned.queues["DeliveriesQueue"].url,
         "ORDERED_QUEUE_URL": provisioned.queues["OrderedQueue"].url,
         "SYNC_QUEUE_URL": provisioned.queues["SyncQueue"].url,
+        "EXPORTS_QUEUE_URL": provisioned.queues["ExportsQueue"].url,
         "DEAD_LETTERS_QUEUE_URL": provisioned.queues["DeliveriesDeadLetters"].url,
         "ORDERED_DEAD_LETTERS_QUEUE_URL": provisioned.queues["OrderedDeadLetters"].url,
         "ARCHIVE_BUCKET": provisioned.bucket,

@@ -32,7 +32,10 @@ class Embedded:
 
     def client(self, service: str) -> Any:
         """Return a new client of a service."""
-        settings = ClientConfig(retries={"mode": "standard", "max_attempts": 1})
+        settings = ClientConfig(
+            signature_version="s3v4" if service == "s3" else None,
+            retries={"mode": "standard", "max_attempts": 1},
+        )
         made: Any = self.session.client(  # type: ignore[call-overload]
             service, endpoint_url=self.endpoint_url, config=settings
         )
@@ -75,6 +78,7 @@ class Embedded:
             ordered_url=urls["ORDERED_QUEUE_URL"],
             sync_url=urls["SYNC_QUEUE_URL"],
             ordered_dead_letters_url=urls["ORDERED_DEAD_LETTERS_QUEUE_URL"],
+            exports_url=urls["EXPORTS_QUEUE_URL"],
             secrets_key=made.secrets_key,
         )
         return Hub(settings, client or self.client, self.clock)

@@ -6,6 +6,7 @@ faster than through botocore.  ``tests/test_fakes.py`` holds them against the em
 
 from __future__ import annotations
 
+import hashlib
 import io
 import itertools
 import json
@@ -371,19 +372,98 @@ class FakeSQS:
 class FakeS3:
     """One bucket."""
 
+    least_part = 5 * 1024 * 1024
+    """Bytes of every part of an upload but the last: tests of many parts set it down."""
+
     def __init__(self, faults: Faults) -> None:
         self.faults = faults
         self.objects: dict[str, bytes] = {}
         self.names: list[str] = []
+        self.uploads: dict[str, tuple[str, dict[int, bytes]]] = {}
+        self._numbers = itertools.count(1)
 
     def put_object(self, **request: Any) -> Item:
         """Write an object."""
         self.faults.before("PutObject")
-        if request["Key"] not in self.objects:
-            insort(self.names, request["Key"])
-        self.objects[request["Key"]] = bytes(request["Body"])
+        self._put(request["Key"], bytes(request["Body"]))
         self.faults.after("PutObject")
         return {}
+
+    def delete_object(self, **request: Any) -> Item:
+        """Remove an object; removing what is not there is fine."""
+        self.faults.before("DeleteObject")
+        if self.objects.pop(request["Key"], None) is not None:
+            self.names.remove(request["Key"])
+        self.faults.after("DeleteObject")
+        return {}
+
+    def head_object(self, **request: Any) -> Item:
+        """Say that an object is there."""
+        self.faults.before("HeadObject")
+        if request["Key"] not in self.objects:
+            raise error("404", "HeadObject")
+        self.faults.after("HeadObject")
+        return {"ContentLength": len(self.objects[request["Key"]])}
+
+    def create_multipart_upload(self, **request: Any) -> Item:
+        """Begin an object of parts."""
+        self.faults.before("CreateMultipartUpload")
+        identity = f"u{next(self._numbers)}"
+        self.uploads[identity] = (request["Key"], {})
+        self.faults.after("CreateMultipartUpload")
+        return {"UploadId": identity}
+
+    def upload_part(self, **request: Any) -> Item:
+        """Write a part, over another one of its number."""
+        self.faults.before("UploadPart")
+        body, number = bytes(request["Body"]), request["PartNumber"]
+        if not 1 <= number <= 10_000:
+            raise error("InvalidArgument", "UploadPart")
+        self._upload(request, "UploadPart")[number] = body
+        self.faults.after("UploadPart")
+        return {"ETag": _tag(body)}
+
+    def complete_multipart_upload(self, **request: Any) -> Item:
+        """Make the object of the parts that are named; the others are gone."""
+        operation = "CompleteMultipartUpload"
+        self.faults.before(operation)
+        there = self._upload(request, operation)
+        named = [(each["PartNumber"], each["ETag"]) for each in request["MultipartUpload"]["Parts"]]
+        if not named:
+            raise error("MalformedXML", operation)
+        if [number for number, _ in named] != sorted({number for number, _ in named}):
+            raise error("InvalidPartOrder", operation)
+        if any(number not in there or tag != _tag(there[number]) for number, tag in named):
+            raise error("InvalidPart", operation)
+        if any(len(there[number]) < self.least_part for number, _ in named[:-1]):
+            raise error("EntityTooSmall", operation)
+        self._put(request["Key"], b"".join(there[number] for number, _ in named))
+        del self.uploads[request["UploadId"]]
+        self.faults.after(operation)
+        return {}
+
+    def abort_multipart_upload(self, **request: Any) -> Item:
+        """Forget an upload."""
+        self.faults.before("AbortMultipartUpload")
+        self._upload(request, "AbortMultipartUpload")
+        del self.uploads[request["UploadId"]]
+        self.faults.after("AbortMultipartUpload")
+        return {}
+
+    def generate_presigned_url(self, operation: str, **request: Any) -> str:
+        """Return a URL that says what it is for."""
+        return f"https://fake.example/{operation}/{request['Params']['Key']}?{request['ExpiresIn']}"
+
+    def _put(self, key: str, body: bytes) -> None:
+        if key not in self.objects:
+            insort(self.names, key)
+        self.objects[key] = body
+
+    def _upload(self, request: Item, operation: str) -> dict[int, bytes]:
+        key, parts = self.uploads.get(request["UploadId"], (None, {}))
+        if key != request["Key"]:
+            raise error("NoSuchUpload", operation)
+        return parts
 
     def get_object(self, **request: Any) -> Item:
         """Read an object."""
@@ -445,6 +525,10 @@ class FakeAws:
     def client(self, service: str, **_: Any) -> Any:
         """Return the fake of a service, as ``boto3.client`` would."""
         return getattr(self, service)
+
+
+def _tag(body: bytes) -> str:
+    return f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
 
 
 def _place(item: Item, sk_name: str) -> _Place:

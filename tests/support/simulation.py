@@ -21,7 +21,15 @@ from tests.support.fake_aws import Clock, FakeAws, FakeMessage, Faults, error
 INBOUND, DELIVERIES, DEAD = "inbound", "deliveries", "dead"
 ORDERED = "ordered.fifo"
 CONFIG = Config(
-    "hub", INBOUND, DELIVERIES, DEAD, "archive", ORDERED, retry_schedule=(1, 2, 4), keep_all=True
+    "hub",
+    INBOUND,
+    DELIVERIES,
+    DEAD,
+    "archive",
+    ORDERED,
+    retry_schedule=(1, 2, 4),
+    keep_all=True,
+    exports_url="exports",
 )
 VISIBILITY = 30_000
 SWEEP = 60_000

@@ -238,6 +238,27 @@ class FilterTested(Shape):
     data: list[dict[str, Any]]
 
 
+class Export(Shape):
+    """Measurements written into a file; ``url`` downloads it until ``expires_at``, each answer anew."""
+
+    id: str = Field(examples=["exp_4f0k2m9q7c1x8z3v"])
+    state: Literal["running", "done", "failed", "expired"]
+    progress: float = Field(ge=0, le=1)
+    url: str | None
+    expires_at: Moment | None
+    reason: str | None = Field(description="Why it failed.")
+    devices: list[str]
+    metrics: list[str] | None
+    from_: Moment = Field(alias="from")
+    to: Moment
+    format: Literal["csv", "ndjson"]
+    compression: Literal["gzip"] | None
+    rows: int
+    bytes: int
+    created_at: Moment
+    finished_at: Moment | None
+
+
 class TenantCreated(Shape):
     """A new tenant and its first key, shown this once (``null`` where the answer is given again)."""
 

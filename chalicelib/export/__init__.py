@@ -1,0 +1,1 @@
+"""Export: measurements of a range, written slice by slice into a file in the bucket."""
