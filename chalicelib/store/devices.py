@@ -33,6 +33,16 @@ def load_state(table: Table, tenant: str, device_id: str) -> tuple[State, Plain 
     return (state_of(item), item) if item else (State(), None)
 
 
+def load(table: Table, tenant: str, device_id: str) -> tuple[Device, State] | None:
+    """Return a device and its state (empty where it never spoke) by one call, or ``None``."""
+    where = keys.device(tenant, device_id), keys.state(tenant, device_id)
+    found = table.get_many(where, consistent=True)
+    if where[0] not in found:
+        return None
+    state = state_of(found[where[1]]) if where[1] in found else State()
+    return device_of(found[where[0]]), state
+
+
 def save_device(
     table: Table,
     tenant: str,

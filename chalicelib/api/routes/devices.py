@@ -30,8 +30,7 @@ def list_devices(call: Call) -> Any:
 
 def read(call: Call) -> Any:
     """Read one device."""
-    device = existing(call)
-    return _json(device, _state(call, device))
+    return _json(*_known(call))
 
 
 def change(call: Call) -> Any:
@@ -53,8 +52,7 @@ def change(call: Call) -> Any:
 
 def state(call: Call) -> Any:
     """Read the latest value of every metric of a device."""
-    device = existing(call)
-    known = _state(call, device)
+    device, known = _known(call)
     return {
         "device_id": device.id,
         "presence": device.presence,
@@ -79,6 +77,13 @@ def latest_of(device_id: str, state: State) -> list[dict[str, Any]]:
         provenance = Provenance(connection_id, receipt_id, version)
         rows.append({**measurement_json(device_id, point), "provenance": provenance.as_json()})
     return rows
+
+
+def _known(call: Call) -> tuple[Device, State]:
+    found = devices.load(call.table, call.tenant, call.path["device_id"])
+    if found is None:
+        raise not_found("device")
+    return found
 
 
 def _state(call: Call, device: Device) -> State:
