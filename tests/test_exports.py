@@ -18,6 +18,7 @@ from chalicelib.export import entry, slices, stalled
 from chalicelib.export.slices import Size
 from chalicelib.exportation import Slice
 from chalicelib.model.envelope import arrived
+from chalicelib.model.times import DAY
 from chalicelib.normalize.payloads import put_through
 from chalicelib.project import entry as project
 from chalicelib.store import connections, devices, exports, series
@@ -34,7 +35,7 @@ pytestmark = pytest.mark.usefixtures("quiet")
 
 QUEUE = "exports"
 TENANT = "ten"
-START, END = 1_794_000_000_000, 1_794_090_000_000
+START, END = 1_794_000_000_000, 1_794_080_000_000
 VISIBILITY = 360_000
 SMALL = Size(part=2000, rows=2)
 """Slices of six rows."""
@@ -388,6 +389,34 @@ def test_who_died_before_naming_the_next_slice_is_made_good_by_its_own_message()
     assert entry.run({"Records": again}, world.hub, SMALL) == {"batchItemFailures": []}
 
     assert [message.body for message in queue.values()] == named
+
+
+def test_a_slice_ends_in_time_where_nothing_is_found() -> None:
+    faults = Slow()
+    world = faults.world = World(faults)
+    hours = 400
+    for hour in range(0, hours, 20):
+        world.measured("a", *((START + n * 3_600_000, 1.0) for n in range(hour, hour + 20)))
+    rare = [{"name": "humidity", "value": 5, "timestamp": START + hours * 3_600_000}]
+    body = json.dumps(rare).encode()
+    put_through(
+        table_of(world.hub), world.connection, arrived("con_a", END, body, "devices/a/measurements")
+    )
+    assert project.run({"Records": world.aws.dynamodb.stream}, world.hub) == {
+        "batchItemFailures": []
+    }
+    export = world.order("relayr:a", metrics=("relative_humidity",), end=START + 17 * DAY)
+    faults.armed = True
+    slowest = 0
+    while world.find(export).state == RUNNING:
+        began = world.aws.clock.now
+        assert world.work()
+        slowest = max(slowest, world.aws.clock.now - began)
+
+    done = world.find(export)
+    assert (done.state, done.rows) == (DONE, 1)
+    assert slowest <= 3 * 6000
+    assert done.slice > 10
 
 
 def test_what_is_deleted_leaves_neither_parts_nor_rest() -> None:

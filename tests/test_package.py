@@ -21,7 +21,7 @@ from samtranslator.translator.translator import Translator
 
 from chalicelib import config, queues
 from chalicelib.model.arns import ROLE_PREFIX
-from chalicelib.store import keys, table
+from chalicelib.store import exports, keys, table
 from infra import package
 from infra.local import filters
 
@@ -372,6 +372,23 @@ def test_what_holds_data_outlives_the_stack(resources: dict[str, Any]) -> None:
         if resource["Type"] in keeps:
             policies = resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")
             assert policies == ("Retain", "Retain"), name
+
+
+def test_files_of_exports_end_when_the_hub_says_so(resources: dict[str, Any]) -> None:
+    rules = properties(resources, "ArchiveBucket")["LifecycleConfiguration"]["Rules"]
+    (ours,) = (rule for rule in rules if rule.get("Prefix") == "exports/")
+    assert ours["Status"] == "Enabled"
+    assert ours["ExpirationInDays"] * DAY * 1000 == exports.KEPT
+    assert any("AbortIncompleteMultipartUpload" in rule for rule in rules)
+
+
+def test_export_touches_nothing_of_the_bucket_but_its_files(resources: dict[str, Any]) -> None:
+    found = [
+        statement["Resource"]
+        for role, statement in statements(resources)
+        if role == "ExportRole" and statement["Action"][0].startswith("s3:")
+    ]
+    assert found == [{"Fn::Sub": "${ArchiveBucket.Arn}/exports/*"}]
 
 
 def test_the_table_has_the_indexes_that_the_store_queries(resources: dict[str, Any]) -> None:

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import exportation, telemetry
 from chalicelib.export import rows
 from chalicelib.exportation import GZIP, Slice, file_of, rest_of
 from chalicelib.model.decode import compress
+from chalicelib.model.state import Device
+from chalicelib.model.times import DAY
 from chalicelib.store import devices, exports, series
 from chalicelib.store.exports import DELETED, DONE, FAILED, RUNNING, Export
-from chalicelib.store.series import Reading
+from chalicelib.store.series import Position, Reading
 from chalicelib.store.table import ConflictError, Table, table_of
 
 if TYPE_CHECKING:
@@ -141,33 +142,51 @@ class _Piece:
 
     def _device(self) -> bool:
         """Write a device from where the export stands; say whether there is room for another one."""
-        device_id = self.export.devices[self.export.device]
-        found = self._readings(device_id)
-        while some := list(islice(found, self.size.rows)):
-            shown = (reading.as_json(device_id) for reading in some)
-            self._hold(rows.lines(self.export.format, shown))
-            self.export = replace(
-                self.export, after=some[-1].position, rows=self.export.rows + len(some)
-            )
+        wanted = self.export.devices[self.export.device]
+        device, _ = devices.load_device(self.table, self.export.tenant, wanted)
+        for found, border in self._spans(device) if device is not None else ():
+            while some := self._some(found):
+                shown = (reading.as_json(wanted) for reading in some)
+                self._hold(rows.lines(self.export.format, shown))
+                self.export = replace(
+                    self.export, after=some[-1].position, rows=self.export.rows + len(some)
+                )
+                if self._enough():
+                    return False
+            self.export = replace(self.export, after=border)
             if self._enough():
                 return False
         self.export = replace(self.export, device=self.export.device + 1, after=None)
         return not self._enough()
 
-    def _readings(self, device_id: str) -> Iterator[Reading]:
-        export = self.export
-        device, _ = devices.load_device(self.table, export.tenant, device_id)
-        if device is None or export.start >= export.end:
-            return iter(())
-        return series.readings(
-            self.table,
-            export.tenant,
-            device,
-            list(device.metrics) if export.metrics is None else export.metrics,
-            start=export.start,
-            end=export.end,
-            after=export.after,
-        )
+    def _spans(self, device: Device) -> Iterator[tuple[Iterator[Reading], Position]]:
+        """Yield a device's readings span by span, each with the place behind it.
+
+        Where a metric is rare, much is read and nothing found: so a slice can end there too.
+        """
+        export, span = self.export, DAY
+        place = export.start if export.after is None else export.after.at
+        while place < export.end:
+            border = min(place + span, export.end)
+            found = series.readings(
+                self.table,
+                export.tenant,
+                device,
+                list(device.metrics) if export.metrics is None else export.metrics,
+                start=export.start,
+                end=border,
+                after=self.export.after,
+            )
+            yield found, Position(border, "", ())
+            place, span = border, 2 * span
+
+    def _some(self, found: Iterator[Reading]) -> list[Reading]:
+        some: list[Reading] = []
+        for reading in found:
+            some.append(reading)
+            if len(some) == self.size.rows or self.hub.now() >= self.until:
+                break
+        return some
 
     def _hold(self, text: bytes) -> None:
         self.text += text
@@ -175,12 +194,12 @@ class _Piece:
             self._press()
 
     def _press(self) -> None:
-        # Each time a member of its own: concatenated members are a gzip file too.
-        if self.text:
-            self.held += (
-                compress(bytes(self.text)) if self.export.compression == GZIP else self.text
-            )
-            self.text.clear()
+        if self.export.compression != GZIP:
+            self.held += self.text
+        elif self.text or not (self.held or self.export.size):
+            # A member of its own: concatenated members are a gzip file too, but nothing is none.
+            self.held += compress(bytes(self.text))
+        self.text.clear()
 
     def _enough(self) -> bool:
         return len(self.held) >= self.size.part or self.hub.now() >= self.until

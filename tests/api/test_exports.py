@@ -147,8 +147,11 @@ def test_an_empty_range_is_a_file_without_rows(tenant: Any, form: str, lines: in
 
     export, file = done(tenant, to=RANGE["from"], format=form)
 
+    _, small = done(tenant, to=RANGE["from"], format=form, compression="gzip")
     assert export["rows"] == 0
     assert len(file.splitlines()) == lines
+    assert small[:2] == b"\x1f\x8b"
+    assert gzip.decompress(small) == file
 
 
 def test_from_is_inclusive_and_to_exclusive(tenant: Any) -> None:
