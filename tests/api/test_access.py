@@ -148,8 +148,10 @@ def things(tenant: Any) -> dict[str, str]:
     (quarantined,) = tenant.get("/v1/quarantine")["data"]
     integration = tenant.post("/v1/integrations", hook)["id"]
     again = tenant.post(f"/v1/connections/{tenant.connection()}/renormalize", QUERY)
+    export = {**QUERY, "devices": ["relayr:d"], "format": "csv"}
     return {
         "renormalization_id": again["id"],
+        "export_id": tenant.post("/v1/exports", export)["id"],
         "device_id": "relayr:d",
         "alert_id": tenant.get("/v1/alerts")["data"][0]["id"],
         "connection_id": tenant.connection(),
@@ -192,7 +194,15 @@ def test_another_tenant_lists_and_counts_nothing(
 ) -> None:
     assert things
     other = new_tenant()
-    for kind in ("devices", "events", "alerts", "connections", "integrations", "quarantine"):
+    for kind in (
+        "devices",
+        "events",
+        "alerts",
+        "connections",
+        "integrations",
+        "quarantine",
+        "exports",
+    ):
         assert other.get(f"/v1/{kind}") == {"data": [], "next_cursor": None}
     assert other.get("/v1/measurements/latest", device="relayr:d") == {"data": []}
 
