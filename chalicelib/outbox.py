@@ -26,7 +26,7 @@ from chalicelib.store.deliveries import PENDING, QUEUE_REACH, Delivery
 from chalicelib.store.integrations import Integration
 from chalicelib.store.jobs import Job
 from chalicelib.store.standings import Condition
-from chalicelib.store.table import ConflictError, table_of
+from chalicelib.store.table import ConflictError, Table, table_of
 
 if TYPE_CHECKING:
     from chalicelib.aws import Hub
@@ -185,19 +185,42 @@ def retry(
 ) -> bool:
     """Have a delivery attempted now, whatever became of it, if it is ``still`` so.
 
-    False if it is not, or is not known.
+    False if it is not, or is not known.  What would open a ticket that nobody closes is cancelled instead.
     """
     table = table_of(hub)
     while True:
         row = deliveries.find(table, tenant, delivery_id)
         if row is None or not still(row):
             return False
+        over = row.state == deliveries.DEAD and _ticket_is_over(table, row)
+        changed = (
+            replace(row, state=deliveries.CANCELLED, next_attempt_at=None)
+            if over
+            else replace(row, state=PENDING, next_attempt_at=hub.now())
+        )
         try:
-            row = deliveries.save(table, replace(row, state=PENDING, next_attempt_at=hub.now()))
+            row = deliveries.save(table, changed)
         except ConflictError:
             continue
         schedule(hub, row)
         return True
+
+
+def _ticket_is_over(table: Table, row: Delivery) -> bool:
+    """Say whether a delivery would open a ticket of an alert whose clear has gone before it."""
+    from chalicelib import destinations  # noqa: PLC0415 - only what was given up is looked at
+    from chalicelib.store import alerts, integrations  # noqa: PLC0415
+
+    integration = integrations.find(table, row.tenant, row.integration_id)
+    if integration is None or integration.kind not in destinations.names():
+        return False
+    if not destinations.destination(integration.kind).tickets:
+        return False
+    event = deliveries.events_of(table, row)[0]
+    if event["type"] not in {"alert.raised", "alert.acknowledged"}:
+        return False
+    item = alerts.find(table, row.tenant, event["data"]["id"])
+    return item is not None and alerts.alert_of(item).state == "cleared"
 
 
 def resume(hub: Hub, tenant: str, integration_id: str) -> None:

@@ -82,6 +82,8 @@ class Destination:
     """Whether requests carry a Standard Webhooks signature with the integration's own secrets."""
     ordered: bool = False
     """Whether a device's events must not overtake each other: the integration's ``ordering`` says so."""
+    tickets: bool = False
+    """Whether an alert is something there that is opened and closed."""
     batches: Most | None = None
     """What one batch may hold; ``None``: one event at a time."""
     texts: Mapping[str, str] = field(default_factory=dict)

@@ -139,6 +139,77 @@ def test_a_rotated_key_is_listed_once_and_revoked_whole(tenant: Any) -> None:
         assert tenant.send("GET", "/v1/devices", headers=headers).status == 401
 
 
+<<<<<<< HEAD
+=======
+@pytest.fixture
+def things(tenant: Any) -> dict[str, str]:
+    """One thing of every kind, by the name of its path parameter."""
+    tenant.alerted("d", "leak", tenant.clock.now)
+    tenant.receives(b"{", "devices/d/alerts")
+    hook = {"name": "x", "kind": "webhook", "config": {"url": "https://example.com/x"}}
+    (quarantined,) = tenant.get("/v1/quarantine")["data"]
+    integration = tenant.post("/v1/integrations", hook)["id"]
+    again = tenant.post(f"/v1/connections/{tenant.connection()}/renormalize", QUERY)
+    export = {**QUERY, "devices": ["relayr:d"], "format": "csv"}
+    return {
+        "renormalization_id": again["id"],
+        "export_id": tenant.post("/v1/exports", export)["id"],
+        "device_id": "relayr:d",
+        "alert_id": tenant.get("/v1/alerts")["data"][0]["id"],
+        "connection_id": tenant.connection(),
+        "integration_id": integration,
+        "job_id": tenant.post(f"/v1/integrations/{integration}/redrive")["id"],
+        "key_id": tenant.get("/v1/api-keys")["data"][0]["id"],
+        "receipt_id": quarantined["receipt_id"],
+        "quarantine_id": quarantined["id"],
+        "delivery_id": "dlv_x_y",
+    }
+
+
+QUERY = {"from": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z"}
+
+
+def test_another_tenants_id_answers_as_one_that_never_existed(
+    things: dict[str, str], new_tenant: Callable[[], Any]
+) -> None:
+    other = new_tenant()
+    bodies: dict[str, Any] = {
+        "Replay": QUERY,
+        "Renormalize": QUERY,
+        "Since": {"since": QUERY["from"]},
+    }
+    for route in ROUTES:
+        if not route.names:
+            continue
+        query = QUERY if route.template.endswith("/measurements") else {}
+        body = bodies.get(route.body, {}) if route.body else None
+        answers = []
+        for names in (things, dict.fromkeys(things, "nothing")):
+            path = route.template.format_map(names)
+            answers.append(other.send(route.method, path, body, query))
+        assert answers[0].status == 404, route
+        assert answers[0].text == answers[1].text, route
+
+
+def test_another_tenant_lists_and_counts_nothing(
+    things: dict[str, str], new_tenant: Callable[[], Any]
+) -> None:
+    assert things
+    other = new_tenant()
+    for kind in (
+        "devices",
+        "events",
+        "alerts",
+        "connections",
+        "integrations",
+        "quarantine",
+        "exports",
+    ):
+        assert other.get(f"/v1/{kind}") == {"data": [], "next_cursor": None}
+    assert other.get("/v1/measurements/latest", device="relayr:d") == {"data": []}
+
+
+>>>>>>> d8dea3f899fbd9a4ca1b5b7edbe53e60a9740832
 def test_the_same_device_id_in_two_tenants_is_two_devices(
     tenant: Any, new_tenant: Callable[[], Any]
 ) -> None:

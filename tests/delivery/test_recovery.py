@@ -11,10 +11,13 @@ import pytest
 from chalicelib import outbox, queues
 from chalicelib.deliver import recovery
 from chalicelib.deliver.recovery import Size
+from chalicelib.model.assembly import Assembly, SignalRecord
+from chalicelib.model.cloudevents import CloudEvent, about_device
 from chalicelib.model.requests import Request
 from chalicelib.outbound.http import Outcome
-from chalicelib.store import deliveries, integrations, jobs, standings
+from chalicelib.store import alerts, deliveries, integrations, jobs, said, standings
 from chalicelib.store.jobs import Job
+from chalicelib.store.said import Provenance
 from tests.support.fake_aws import FakeAws
 from tests.support.world import (
     DEAD,
@@ -209,6 +212,44 @@ def test_letters_of_an_integration_that_asks_for_order_go_back_in_order(world: W
     assert now(world, job).count == 2
     left = [json.loads(m.body) for m in world.aws.sqs.queues[ORDERED_DEAD].values()]
     assert [each["integration"] for each in left] == ["int_b"]
+
+
+def alert_event(world: World, *, cleared: bool) -> CloudEvent:
+    """Return the event of an alert's raise, which by now may have ended."""
+    at = world.aws.clock() - 1000
+    signals = [SignalRecord("acme:d1", "k", "raise", at, "r", "frost", "major")]
+    if cleared:
+        signals.append(SignalRecord("acme:d1", "k", "clear", at + 500, "c"))
+    said.write(world.table, TENANT, Assembly(signals=signals), Provenance("con_a", "rcp_a", 1))
+    (alert,) = alerts.refold(world.table, TENANT, "acme:d1", "k", at)
+    data = alert.as_json() | {"state": "active", "cleared": None, "cleared_at": None}
+    return about_device("alert.raised", "raised", "acme:d1", "con_a", at=at, data=data)
+
+
+@pytest.mark.parametrize("kind", ["retry", "redrive"])
+@pytest.mark.parametrize("cleared", [False, True])
+def test_a_ticket_is_not_opened_again_behind_the_clear_of_its_alert(
+    world: World, kind: str, *, cleared: bool
+) -> None:
+    config = {"routing_key": "r" * 32}
+    integration = world.integrate(kind="pagerduty", config=config, ordering="device")
+    raised = alert_event(world, cleared=cleared)
+    world.answer = lambda _: FAILED
+    outbox.enqueue(world.hub, TENANT, integration, [raised])
+    world.until_quiet()
+    world.answer = lambda _: OK
+    world.sent.clear()
+    (row,) = deliveries.in_order(
+        world.table, TENANT, "int_a", world.aws.clock() + 1, limit=9, after=None
+    ).items
+
+    asked(world, kind, since=0)
+    world.until_quiet()
+
+    found = deliveries.find(world.table, TENANT, deliveries.delivery_of(row).id)
+    assert found is not None
+    assert found.state == ("cancelled" if cleared else "delivered")
+    assert len(world.sent) == (0 if cleared else 1)
 
 
 @pytest.mark.parametrize("lose_answers", [False, True])

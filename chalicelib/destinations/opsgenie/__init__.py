@@ -78,4 +78,6 @@ def _told(mark: Mapping[str, Any] | None) -> dict[str, Any]:
     return body
 
 
-destination = Destination("Opsgenie", _FIELDS, _check, _render, ordered=True, texts=_TEXTS)
+destination = Destination(
+    "Opsgenie", _FIELDS, _check, _render, ordered=True, tickets=True, texts=_TEXTS
+)

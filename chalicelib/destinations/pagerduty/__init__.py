@@ -60,4 +60,6 @@ def _render(events: Sequence[CloudEvent], config: Mapping[str, Any], form: Form)
     return Request("POST", config.get("url") or _URL, headers, as_json(body))
 
 
-destination = Destination("PagerDuty", _FIELDS, _check, _render, ordered=True, texts=_TEXTS)
+destination = Destination(
+    "PagerDuty", _FIELDS, _check, _render, ordered=True, tickets=True, texts=_TEXTS
+)

@@ -69,4 +69,6 @@ def _render(events: Sequence[CloudEvent], config: Mapping[str, Any], form: Form)
     return Request("POST", url, headers, as_json(body))
 
 
-destination = Destination("ServiceNow", _FIELDS, _check, _render, ordered=True, texts=_TEXTS)
+destination = Destination(
+    "ServiceNow", _FIELDS, _check, _render, ordered=True, tickets=True, texts=_TEXTS
+)
