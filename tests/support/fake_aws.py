@@ -275,6 +275,32 @@ class FakeMessage:
         return found | ({"SequenceNumber": self.id[1:].zfill(20)} if self.ordered else {})
 
 
+class OrderedMessages(dict[str, FakeMessage]):
+    """The messages of a queue that keeps order, by id; which comes first of each group is known at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._groups: dict[str | None, dict[str, FakeMessage]] = {}
+
+    def __setitem__(self, identity: str, message: FakeMessage) -> None:
+        super().__setitem__(identity, message)
+        self._groups.setdefault(message.group, {})[identity] = message
+
+    def pop(self, identity: str, default: Any = None) -> Any:
+        """Remove a message."""
+        message = super().pop(identity, default)
+        if message is not default:
+            group = self._groups[message.group]
+            del group[identity]
+            if not group:
+                del self._groups[message.group]
+        return message
+
+    def heads(self) -> list[FakeMessage]:
+        """Return the first message of each group."""
+        return [next(iter(each.values())) for each in self._groups.values()]
+
+
 _SAME_FOR = 300_000
 """Milliseconds for which a queue that keeps order knows a message again."""
 
@@ -299,7 +325,8 @@ class FakeSQS:
                 continue
             identity = f"m{next(self._ids)}"
             visible = self.clock() + entry.get("DelaySeconds", 0) * 1000
-            queue = self.queues.setdefault(request["QueueUrl"], {})
+            kind = OrderedMessages if request["QueueUrl"].endswith(".fifo") else dict
+            queue = self.queues.setdefault(request["QueueUrl"], kind())
             done.append({"Id": entry["Id"], "MessageId": identity})
             group = entry.get("MessageGroupId")
             ordered = request["QueueUrl"].endswith(".fifo")
@@ -360,13 +387,10 @@ class FakeSQS:
 
     def next(self, url: str) -> list[FakeMessage]:
         """Return the messages of a queue that will be received next: of each group only the first."""
-        messages = self.queues.get(url, {}).values()
-        if not url.endswith(".fifo"):
-            return list(messages)
-        first: dict[str | None, FakeMessage] = {}
-        for message in messages:
-            first.setdefault(message.group, message)
-        return list(first.values())
+        messages = self.queues.get(url, {})
+        if isinstance(messages, OrderedMessages):
+            return messages.heads()
+        return list(messages.values())
 
 
 class FakeS3:

@@ -213,7 +213,7 @@ class World:
 
     def _send(self, request: Request) -> Outcome:
         body = json.loads(request.body)
-        ids = [each["id"] for each in body] if isinstance(body, list) else [body["id"]]
+        ids = [each["id"] for each in body] if isinstance(body, list) else [body.get("id", "")]
         self.crash("before sending")
         self.sent.append(Sent(self.aws.clock(), ids, request))
         outcome = self.answer(request)
