@@ -10,7 +10,7 @@ STAGE ?= prod
 UV := uv==0.13.8
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test check bench docs package lock clean
+.PHONY: help venv run test verify check bench docs package lock clean
 
 # Packages are installed uncompiled, which halves the wait; Python must keep what it compiles later.
 unexport PYTHONDONTWRITEBYTECODE
@@ -46,6 +46,9 @@ $(VENV)/clients: $(READY) infra/requirements-clients.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 		--only-binary :all: --no-binary demjson3 -r infra/requirements-clients.txt && touch $@ || \
 		echo "the clients of infra/requirements-clients.txt could not be installed: their tests are skipped" >&2
+
+verify: $(READY) ## Verify a big run id by id, under faults and beside bad endpoints (RECORDS=100000)
+	@$(BIN)/python -m tests.support.verification $(RECORDS)
 
 check: $(READY) ## Check format, lint, import contracts and types
 	$(BIN)/ruff format --check --output-format concise .

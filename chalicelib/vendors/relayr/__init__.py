@@ -84,8 +84,8 @@ def normalize(item: Item, payload: Payload) -> Iterable[Record]:
     device = source.device
     if device is None:
         device = _text(payload.settings.get("device_id"))
-    if not device:
-        raise MalformedPayloadError("no device in the topic, the item or the settings")
+    elif not device:
+        raise MalformedPayloadError("deviceId is no text", "deviceId")
     at = _time(body, source.received)
     if item.kind == "measurements":
         return _measurement(body, device, at, payload.settings)
@@ -177,7 +177,7 @@ def _name(body: dict[str, Any]) -> str:
 
 
 def _measurement(
-    body: dict[str, Any], device: str, at: int | None, settings: Mapping[str, Any]
+    body: dict[str, Any], device: str | None, at: int | None, settings: Mapping[str, Any]
 ) -> list[Record]:
     name = _name(body)
     if "value" not in body:
@@ -192,7 +192,7 @@ def _measurement(
 
 
 def _alert(
-    body: dict[str, Any], device: str, at: int | None, settings: Mapping[str, Any]
+    body: dict[str, Any], device: str | None, at: int | None, settings: Mapping[str, Any]
 ) -> AlertSignal:
     name, state = _text(body.get("name")), body.get("state")
     if name is None:
@@ -211,7 +211,7 @@ def _severity(settings: Mapping[str, Any], name: str) -> Severity:
 
 
 adapter = Adapter(
-    version=2,
+    version=3,
     split=split,
     normalize=normalize,
     silent_after=silent_after,

@@ -74,7 +74,7 @@ def _item(kind: str, body: Any, path: str) -> Item:
 
 
 adapter = Adapter(
-    version=2,
+    version=3,
     split=split,
     normalize=normalize,
     silent_after=silent_after,

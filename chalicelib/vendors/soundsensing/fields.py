@@ -22,16 +22,8 @@ def identifier(entry: Entry, field: str) -> str | None:
     return text(stated)
 
 
-def device_of(entry: Entry) -> str:
-    """Return the device that an entry is about.  Raises where it names none."""
-    native = identifier(entry, "device_id")
-    if native is None:
-        raise MalformedPayloadError("device_id is missing", "device_id")
-    return native
-
-
-def device_if_any(entry: Entry) -> str | None:
-    """Return the device of an entry that needs none: its records belong to the connection then."""
+def device_of(entry: Entry) -> str | None:
+    """Return the device that an entry is about; without one its records belong to the connection."""
     return identifier(entry, "device_id")
 
 

@@ -30,7 +30,6 @@ from chalicelib.model.times import (
 )
 from chalicelib.vendors.soundsensing.fields import (
     Entry,
-    device_if_any,
     device_of,
     identifier,
     is_value,
@@ -114,6 +113,8 @@ def summary(kind: str) -> Reader:
 def alarm(entry: Entry, _settings: Mapping[str, Any]) -> Iterator[Record]:
     """Read an alarm: a raise and, where it is already resolved, its clear."""
     device, at = device_of(entry), from_seconds(entry.get("timestamp"))
+    if device is None:
+        raise MalformedPayloadError("device_id is missing", "device_id")
     kind = text(entry.get("alarm_type"))
     # Only device, time and type are required: without an id they are the alarm's name.
     key = text(entry.get("id")) or f"{device}.{at or 0}.{kind or ''}"
@@ -158,7 +159,7 @@ def device_metric(entry: Entry, settings: Mapping[str, Any]) -> Iterator[Record]
 
 def classification(entry: Entry, _settings: Mapping[str, Any]) -> Iterator[Record]:
     """Read a classification: an event, and the probability of each class by its position."""
-    device, at = device_if_any(entry), from_seconds(entry.get("end_time"))
+    device, at = device_of(entry), from_seconds(entry.get("end_time"))
     yield Event(device, f"{VENDOR}.classification", at, entry)
     predictions, period = entry.get("predictions"), entry.get("period")
     if not isinstance(predictions, list):

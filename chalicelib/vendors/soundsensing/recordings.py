@@ -10,7 +10,7 @@ from typing import Any
 
 from chalicelib.model.records import MalformedPayloadError, Media, MediaKind, Record
 from chalicelib.model.times import from_seconds
-from chalicelib.vendors.soundsensing.fields import Entry, device_if_any, is_number, text
+from chalicelib.vendors.soundsensing.fields import Entry, device_of, is_number, text
 
 MEDIA: Mapping[str, str] = {
     "audio_clip": "start_time",
@@ -58,7 +58,7 @@ def _media(kind: str, shape: MediaKind, entry: Entry, length: float | None) -> M
     at = from_seconds(entry.get(MEDIA[kind]))
     link = text(entry.get("download_url"))
     url = link if link and link.lower().startswith(("https://", "http://")) else None
-    return Media(device_if_any(entry), shape, _reference(entry), url, at, length)
+    return Media(device_of(entry), shape, _reference(entry), url, at, length)
 
 
 def _reference(entry: Entry) -> str:
