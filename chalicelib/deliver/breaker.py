@@ -16,7 +16,7 @@ FAILING_AFTER = 5
 OPEN_AFTER = 20
 OPEN_AFTER_MS = 30_000
 """The breaker opens after so many failures in a row over so many milliseconds ..."""
-OPEN_AT_ONCE = 100
+OPEN_AT_ONCE = 50
 """... or after so many, however quickly they came."""
 DISABLE_AFTER_MS = 5 * 86_400_000
 """An integration is disabled after so many milliseconds of only failures."""

@@ -43,7 +43,8 @@ _BUDGET = 20.0
 _SHORT = 20_000
 """Milliseconds of a pause that messages wait out in the queue; longer ones they wait out in the table."""
 _RETURNS = 2
-"""Times that a message is put back for want of a place (1 and 2 s), before it waits in the table."""
+"""Times that a message is put back for want of a place (1 and 2 s), before it waits in the table: it goes
+there at once where attempts take a second or longer."""
 _LONGEST_RETURN = 64
 _GLANCE = 0.05
 """Seconds in which a batch's other messages join where they have lain in the queue before."""
@@ -219,7 +220,7 @@ class Courier:
                 with self._standings.place(integration, standing.condition.limit) as wait:
                     if not wait:
                         self._first(integration, row, group, tally)
-                if wait and history.returned >= _RETURNS:
+                if wait and (history.returned >= _RETURNS or self._standings.slow(integration)):
                     self._park(integration, row)
                 elif wait:
                     once_more = replace(history, returned=history.returned + 1)

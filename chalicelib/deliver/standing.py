@@ -29,6 +29,8 @@ _QUICK = 500
 """Milliseconds of an attempt for whose end others may wait here ..."""
 _PATIENCE = 2.0
 """... and for how many seconds: an endpoint that answers at once has a place soon."""
+_SLOW = 1000
+"""Milliseconds of an attempt whose end is not worth coming back for."""
 _Where = tuple[str, str]
 
 
@@ -37,6 +39,8 @@ class _Places:
     """Attempts under way in this process, and what it has not written down of them."""
 
     taken: int = 0
+    under_way: list[int] = field(default_factory=list)
+    """Moments at which they began."""
     pace: int | None = None
     """Milliseconds that the last one took."""
     begun: deque[int] = field(default_factory=deque)
@@ -138,17 +142,28 @@ class Standings:
             if places.taken >= most and places.pace is not None and places.pace < _QUICK:
                 self._left.wait_for(lambda: places.taken < most, _PATIENCE)
             wait = self._take(places, integration, most, alone=alone)
+            begun = self._table.hub.now()
+            if not wait:
+                places.under_way.append(begun)
         if wait:
             yield wait
             return
-        begun = self._table.hub.now()
         try:
             yield 0
         finally:
             with self._left:
                 places.taken -= 1
+                places.under_way.remove(begun)
                 places.pace = self._table.hub.now() - begun
                 self._left.notify_all()
+
+    def slow(self, integration: Integration) -> bool:
+        """Say whether attempts take so long that there will be no place soon."""
+        with self._lock:
+            places = self._places[integration.tenant, integration.id]
+            now = self._table.hub.now()
+            longest = now - min(places.under_way, default=now)
+        return max(longest, places.pace or 0) >= _SLOW
 
     def share(self, integration: Integration, limit: int | None, *, alone: bool = False) -> int:
         """Return how many attempts at a time are this process's."""

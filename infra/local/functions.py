@@ -163,5 +163,8 @@ def _client_settings() -> Any:
         connect_timeout=3,
         read_timeout=15,
         max_pool_connections=32,
+        # As the hub's own clients, and for the same reasons: all of them share this process.
+        parameter_validation=False,
+        user_agent="Tributary/1",
         retries={"mode": "standard", "max_attempts": 3},
     )

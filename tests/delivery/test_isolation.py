@@ -201,6 +201,23 @@ def test_a_burst_waits_in_the_queue_and_then_in_the_table(world: World) -> None:
     assert not condition(world).lane
 
 
+def test_behind_slow_attempts_nothing_comes_back_for_a_place(world: World) -> None:
+    integration = world.integrate("int_a", concurrency=1)
+    with world.courier._standings.place(integration, None) as wait:
+        assert wait == 0
+        world.aws.clock.forward(1000)
+        for number in range(4):
+            world.enqueue(number)
+        begun = world.aws.clock()
+        world.until(begun)
+        assert world.aws.clock() == begun
+        assert pending(world) == 4
+
+    world.until_quiet()
+
+    assert arrived(world) == dict.fromkeys((f"event{n}" for n in range(4)), 1)
+
+
 def test_a_rate_is_kept(world: World) -> None:
     world.integrate(rate_limit={"requests": 5, "seconds": 10})
     begin = world.aws.clock()
