@@ -32,7 +32,7 @@ _COUNTS: Sequence[Count] = (
     "ApproximateNumberOfMessagesDelayed",
 )
 _QUEUES = {
-    "normalize": ("normalize", "InboundQueue", 2),
+    "normalize": ("normalize", "InboundQueue", 4),
     "deliver": ("deliver", "DeliveriesQueue", 64),
     "ordered": ("deliver", "OrderedQueue", 64),
     "sync": ("sync", "SyncQueue", 4),
