@@ -38,7 +38,6 @@ _Where = tuple[str, str]
 class _Places:
     """Attempts under way in this process, and what it has not written down of them."""
 
-    taken: int = 0
     under_way: list[int] = field(default_factory=list)
     """Moments at which they began."""
     pace: int | None = None
@@ -139,12 +138,10 @@ class Standings:
         most = self.share(integration, limit, alone=alone)
         with self._left:
             places = self._places[where]
-            if places.taken >= most and places.pace is not None and places.pace < _QUICK:
-                self._left.wait_for(lambda: places.taken < most, _PATIENCE)
-            wait = self._take(places, integration, most, alone=alone)
+            if len(places.under_way) >= most and places.pace is not None and places.pace < _QUICK:
+                self._left.wait_for(lambda: len(places.under_way) < most, _PATIENCE)
             begun = self._table.hub.now()
-            if not wait:
-                places.under_way.append(begun)
+            wait = self._take(places, integration, most, begun, alone=alone)
         if wait:
             yield wait
             return
@@ -152,7 +149,6 @@ class Standings:
             yield 0
         finally:
             with self._left:
-                places.taken -= 1
                 places.under_way.remove(begun)
                 places.pace = self._table.hub.now() - begun
                 self._left.notify_all()
@@ -170,10 +166,12 @@ class Standings:
         most = min(integration.concurrency, limit or integration.concurrency)
         return most if alone else -(-most // self._processes)
 
-    def _take(self, places: _Places, integration: Integration, most: int, *, alone: bool) -> int:
-        if places.taken >= most:
+    def _take(
+        self, places: _Places, integration: Integration, most: int, now: int, *, alone: bool
+    ) -> int:
+        if len(places.under_way) >= most:
             return _BUSY
-        rate, now = integration.rate_limit, self._table.hub.now()
+        rate = integration.rate_limit
         if rate is not None:
             period, requests = int(rate["seconds"]) * 1000, int(rate["requests"])
             while places.begun and places.begun[0] <= now - period:
@@ -181,7 +179,7 @@ class Standings:
             if len(places.begun) >= (requests if alone else -(-requests // self._processes)):
                 return max(1, places.begun[0] + period - now)
             places.begun.append(now)
-        places.taken += 1
+        places.under_way.append(now)
         return 0
 
     def _remember(self, where: _Where, moment: int, found: Standing) -> None:

@@ -202,11 +202,11 @@ class Overlapping(Standings):
         where = (integration.tenant, integration.id)
         known, places = self._under_way[where], self._places[where]
         now, most = self._clock.now, self.share(integration, limit, alone=alone)
-        ends = sorted(end for begun, end in known if begun <= now < end)
-        if len(ends) >= most and places.pace is not None and places.pace < 500:
-            self._clock.now = ends[len(ends) - most]  # soon there is a place: it is waited for
-            ends = ends[len(ends) - most + 1 :]
-        places.taken = len(ends)
+        others = sorted((end, begun) for begun, end in known if begun <= now < end)
+        if len(others) >= most and places.pace is not None and places.pace < 500:
+            self._clock.now = others[-most][0]  # soon there is a place: it is waited for
+            others = others[len(others) - most + 1 :]
+        places.under_way = [begun for _, begun in others]
         begun = self._clock.now
         with super().place(integration, limit, alone=alone) as wait:
             try:
